@@ -1,0 +1,1 @@
+"""The evening: what a gallery machine runs."""

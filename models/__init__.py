@@ -1,0 +1,1 @@
+"""From a latent to a picture."""

@@ -1,0 +1,1 @@
+"""The weeks before: from pictures to a model."""
