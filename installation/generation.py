@@ -1,0 +1,351 @@
+"""Makes the grid's key images ahead of their time into slots; knows models and rings, no windows.
+
+One thread makes pictures. It never waits for files or for the display: a model is on the shelf or
+it is not, a slot is free or it is not. The display's thread calls `turn` and `pictures` once a
+frame and never waits for this one.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from installation.frame_plan import FramePlan, Layer, keys_at, models_within
+from installation.governor import Governor
+from installation.latent import Latent, Point, latent_vector, point_vector, weighted_points
+from installation.model_shelf import ModelShelf
+from installation.show import Show
+from installation.state import State
+from installation.upload import Ring
+from models.image_model import ImageModel
+
+AHEAD = 3  # ticks made beyond the present one: covers one slow image at the finest grid
+LEAD_S = 2.0  # a scene's ring is made this long before its first picture is due
+HORIZON_S = 120.0  # a scene's model is loaded this long before
+REMEMBERED = 32  # mapped points of a walk in w: eight legs of a spline on each of two channels
+LINGER = 64  # made images remembered for each ring, so that none is made twice
+
+RingKey = tuple[str, str]  # scene, model
+
+
+class Tally(Protocol):
+    """Where generation tells what became of its images (`installation/health.py`)."""
+
+    def image_made(self, seconds: float) -> None:
+        """One batch was made in this time."""
+
+    def image_failed(self, error: Exception) -> None:
+        """One batch could not be made; the last picture stays."""
+
+    def images_missed(self, count: int) -> None:
+        """This many ticks went by without an image."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The two textures a layer is blended from; `row` is the channel's place in the batch."""
+
+    earlier: Any
+    later: Any
+    blend: float
+    opacity: float
+    row: int
+    resolution: int
+
+
+def stamp(tick: int, rate_hz: Fraction) -> int:
+    """The time of a tick in whole microseconds: one number for it on every grid."""
+    return tick * 1_000_000 * rate_hz.denominator // rate_hz.numerator
+
+
+class Mapper:
+    """The w of a model for latents; remembers the mapped end points of legs in w."""
+
+    def __init__(self, model: ImageModel) -> None:
+        self._model = model
+        self._mapped: dict[tuple[Point, float], Any] = {}
+
+    def ws(self, latents: Sequence[Latent]) -> Any:  # noqa: ANN401  the model's own arrays
+        """[N, num_ws, w_dim] for N latents of one scene (they share space and psi)."""
+        if latents[0].space == "z":
+            z = np.stack([latent_vector(latent, self._model.z_dim) for latent in latents])
+            return self._model.map(z, psi=latents[0].psi)
+        z = np.zeros((len(latents), self._model.z_dim), np.float32)
+        ws = self._model.map(z, psi=latents[0].psi)
+        for row, latent in enumerate(latents):
+            points = weighted_points(latent)
+            ws[row] = sum(self._w(point, latent.psi) * weight for point, weight in points)
+        return ws
+
+    def _w(self, point: Point, psi: float) -> Any:  # noqa: ANN401
+        found = self._mapped.get((point, psi))
+        if found is None:
+            while len(self._mapped) >= REMEMBERED:
+                del self._mapped[next(iter(self._mapped))]
+            found = self._model.map(point_vector(point, self._model.z_dim)[None], psi=psi)[0]
+            self._mapped[point, psi] = found
+        return found
+
+
+@dataclass
+class _Reel:
+    """One scene on show: its model, its ring, and which key images were made."""
+
+    model: ImageModel
+    ring: Ring
+    mapper: Mapper
+    made: dict[int, tuple[Latent, ...]] = field(default_factory=dict)
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    closed: bool = False
+
+    def remember(self, at: int, latents: tuple[Latent, ...]) -> None:
+        self.made[at] = latents
+        while len(self.made) > LINGER:
+            del self.made[next(iter(self.made))]
+
+
+@dataclass(frozen=True)
+class _Brief:
+    show: Show
+    state: State
+
+
+class Generation:
+    """Key images for a show: `brief` says what is played, `step` makes one, `pictures` gives them.
+
+    `make_ring(model, images)` builds a ring on the display's thread; `monotonic()` gives seconds.
+    """
+
+    def __init__(
+        self,
+        shelf: ModelShelf,
+        make_ring: Callable[[ImageModel, int], Ring],
+        monotonic: Callable[[], float],
+        tally: Tally,
+        governor: Governor | None = None,
+    ) -> None:
+        self._shelf = shelf
+        self._make_ring = make_ring
+        self._monotonic = monotonic
+        self._tally = tally
+        self._governor = governor
+        self._brief: _Brief | None = None
+        self._reels: dict[RingKey, _Reel] = {}
+        self._lock = threading.Lock()
+        self._in_use: dict[str, set[RingKey]] = {}
+        self._wanted_at_s = float("-inf")
+        self._cost = _TickCost()
+
+    def brief(self, show: Show, state: State) -> None:
+        """Play this from now on; images already made for another state are made again."""
+        self._brief = _Brief(show, state)
+
+    # -- the display's thread ------------------------------------------------------------------
+
+    def turn(self, now: float) -> None:
+        """Once a frame: rings for scenes to come, textures for what was made, old rings closed."""
+        if self._brief is None:
+            return
+        show, state = self._brief.show, self._brief.state
+        rate = state.grid.rate_hz
+        tick = state.grid.tick(now)
+        self._ask_for_models(show, state, now)
+        needed = self._needed(show, state, tick)
+        for scene, model in needed:
+            self._open_reel(show, (scene, model))
+        in_use = set().union(*self._in_use.values())
+        for key, reel in list(self._reels.items()):
+            if key not in needed and key not in in_use:
+                self._close_reel(key, reel)
+            else:
+                reel.ring.turn(stamp(tick - 1, rate))
+
+    def ready(self, plan: FramePlan) -> bool:
+        """Whether the scene on top of this plan has a picture to show."""
+        return self._pictures(plan)[-1:] not in ([], [None])
+
+    def pictures(self, plan: FramePlan) -> tuple[Shown, ...]:
+        """The pictures of a plan that is `ready`, bottom first; they stay until the next call."""
+        self._in_use[plan.channel] = {(layer.scene, layer.model) for layer in plan.layers}
+        return tuple(shown for shown in self._pictures(plan) if shown is not None)
+
+    def _pictures(self, plan: FramePlan) -> list[Shown | None]:
+        assert self._brief is not None, "a plan before the brief it was made from"
+        show, rate = self._brief.show, self._brief.state.grid.rate_hz
+        row = next(i for i, channel in enumerate(show.channels) if channel.name == plan.channel)
+        return [self._shown(layer, rate, row) for layer in plan.layers]
+
+    def close(self) -> None:
+        """Close every ring; on the display's thread, after the picture thread has ended."""
+        for key, reel in list(self._reels.items()):
+            self._close_reel(key, reel)
+
+    def _ask_for_models(self, show: Show, state: State, now: float) -> None:
+        now_s = self._monotonic()
+        if now_s - self._wanted_at_s >= 1.0:
+            self._wanted_at_s = now_s
+            self._shelf.want(models_within(show, state, now, HORIZON_S))
+
+    def _needed(self, show: Show, state: State, tick: int) -> set[RingKey]:
+        lead = int(LEAD_S * state.grid.rate_hz)
+        return {
+            (image.scene, image.model)
+            for at in (tick, tick + 1, tick + lead)
+            for image in keys_at(show, state, at)
+        }
+
+    def _open_reel(self, show: Show, key: RingKey) -> None:
+        if key in self._reels:
+            return
+        loaded = self._shelf.get(key[1])
+        if loaded is None:
+            return
+        ring = self._make_ring(loaded.model, len(show.channels))
+        with self._lock:
+            self._reels[key] = _Reel(loaded.model, ring, Mapper(loaded.model))
+
+    def _close_reel(self, key: RingKey, reel: _Reel) -> None:
+        if not reel.busy.acquire(blocking=False):
+            return  # a picture is being made into it: next frame
+        try:
+            with self._lock:
+                del self._reels[key]
+            reel.closed = True
+            reel.ring.close()
+        finally:
+            reel.busy.release()
+
+    def _shown(self, layer: Layer, rate: Fraction, row: int) -> Shown | None:
+        reel = self._reels.get((layer.scene, layer.model))
+        if reel is None:
+            return None
+        earlier = reel.ring.texture(stamp(layer.earlier.tick, rate))
+        later = reel.ring.texture(stamp(layer.later.tick, rate))
+        blend = layer.blend
+        if earlier is None:
+            nearest = reel.ring.nearest(stamp(layer.earlier.tick, rate))
+            if nearest is None:
+                return None
+            earlier = nearest[1]
+        if later is None:
+            later, blend = earlier, 0.0
+        return Shown(earlier, later, blend, layer.opacity, row, reel.model.resolution)
+
+    # -- the thread that makes pictures -----------------------------------------------------------
+
+    def step(self, now: float) -> bool:
+        """Make the next missing key image; False when there is none to make, or no free slot."""
+        if self._brief is None:
+            return False
+        show, state = self._brief.show, self._brief.state
+        present = state.grid.tick(now)
+        for tick in range(present, present + AHEAD + 1):
+            for key, latents in batches(show, state, tick):
+                with self._lock:
+                    reel = self._reels.get(key)
+                at = stamp(tick, state.grid.rate_hz)
+                if reel is None or reel.made.get(at) == latents:
+                    continue
+                if tick == present and reel.made:
+                    continue  # its time has come: the next one can still be in time
+                return self._make(reel, at, latents, period=stamp(1, state.grid.rate_hz))
+        return False
+
+    def make(self, tick: int) -> None:
+        """Make every key image of one tick now, taking turns with the ring: for rendering."""
+        assert self._brief is not None, "make before brief"
+        show, state = self._brief.show, self._brief.state
+        at = stamp(tick, state.grid.rate_hz)
+        for key in self._needed(show, state, tick):
+            self._open_reel(show, key)
+        for key, latents in batches(show, state, tick):
+            reel = self._reels.get(key)
+            if reel is not None and reel.made.get(at) != latents:
+                self._make(reel, at, latents, period=None)
+                reel.ring.turn(stamp(tick - 1, state.grid.rate_hz))
+
+    def rate_hz(self) -> Fraction | None:
+        """The grid the governor would have now, or None when nobody governs."""
+        return self._governor.decide(self._monotonic()) if self._governor else None
+
+    def _make(self, reel: _Reel, at: int, latents: tuple[Latent, ...], period: int | None) -> bool:
+        with reel.busy:
+            slot = None if reel.closed else reel.ring.acquire()
+            if slot is None:
+                return False
+            began_s = self._monotonic()
+            try:
+                reel.model.synthesize(reel.mapper.ws(latents), out=slot.array)
+            except Exception as error:
+                reel.ring.abandon(slot)
+                self._tally.image_failed(error)
+            else:
+                reel.ring.publish(slot, at)
+                self._note(self._monotonic() - began_s, at)
+        if period is not None and reel.made:
+            self._tally.images_missed(max(0, (at - max(reel.made)) // period - 1))
+        reel.remember(at, latents)
+        return True
+
+    def _note(self, seconds: float, at: int) -> None:
+        self._tally.image_made(seconds)
+        total_s = self._cost.add(seconds, at)
+        if total_s is not None and self._governor is not None:
+            self._governor.note(total_s)
+
+
+@dataclass
+class _TickCost:
+    """Sums what the images of one tick took; a tick's total is known when the next one begins."""
+
+    at: int | None = None
+    seconds: float = 0.0
+
+    def add(self, seconds: float, at: int) -> float | None:
+        if at == self.at:
+            self.seconds += seconds
+            return None
+        total, self.at, self.seconds = self.seconds, at, seconds
+        return total or None
+
+
+def batches(show: Show, state: State, tick: int) -> Iterator[tuple[RingKey, tuple[Latent, ...]]]:
+    """The batch of each scene on show at a tick: one latent a channel, always in channel order.
+
+    A channel that does not show the scene repeats the first latent, so that the shape of a batch
+    never changes (a changed shape changes the last bits of a picture).
+    """
+    by_scene: dict[RingKey, dict[str, Latent]] = {}
+    for image in keys_at(show, state, tick):
+        by_scene.setdefault((image.scene, image.model), {})[image.channel] = image.key.latent
+    for key, latents in by_scene.items():
+        spare = next(iter(latents.values()))
+        yield key, tuple(latents.get(channel.name, spare) for channel in show.channels)
+
+
+class PictureThread:
+    """Runs `Generation.step` for as long as the evening lasts; `now()` is the show's clock."""
+
+    def __init__(self, generation: Generation, now: Callable[[], float]) -> None:
+        self._generation = generation
+        self._now = now
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
+
+    def start(self) -> None:
+        """Begin making pictures."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 0.8) -> bool:
+        """End after the image being made; False if that takes longer than `timeout_s`."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._generation.step(self._now()):
+                self._stop.wait(0.002)  # a tenth of a frame at 60 Hz, and nothing to do in it
