@@ -1,0 +1,140 @@
+"""Which arguments each kind of generator takes, and how large they may be. Builds nothing itself.
+
+A card or a snapshot is somebody else's file: its numbers are bounded here, before any of them
+decides how much memory a network takes. torch is imported only inside `build`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class InvalidArguments(Exception):
+    """An argument no generator of ours takes; the message names it, its value and the bound."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Whole numbers (with `real`, any numbers) from `low` to `high`; None where `optional`."""
+
+    low: float
+    high: float
+    real: bool = False
+    optional: bool = False
+
+    def refusal(self, value: object) -> str | None:
+        """Say what was expected where `value` is outside, else None."""
+        if value is None and self.optional:
+            return None
+        fits = isinstance(value, (int, float) if self.real else int) and not isinstance(value, bool)
+        if fits and self.low <= value <= self.high:  # type: ignore[operator]  # a number by now
+            return None
+        noun = "a number" if self.real else "a whole number"
+        return f"{noun} from {self.low:g} to {self.high:g}" + (" or null" if self.optional else "")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few values, compared with their types (1 is not True)."""
+
+    values: tuple[object, ...]
+
+    def refusal(self, value: object) -> str | None:
+        """Say what was expected where `value` is none of them, else None."""
+        if any(type(value) is type(known) and value == known for known in self.values):
+            return None
+        return " or ".join(repr(known) for known in self.values)
+
+
+Rule = Range | OneOf
+SWITCH = OneOf((True, False))
+
+SHAPE: dict[str, Rule] = {
+    "z_dim": Range(1, 4096),
+    "c_dim": Range(0, 65536),
+    "w_dim": Range(1, 4096),
+    "img_resolution": OneOf(tuple(2**n for n in range(2, 12))),
+    "img_channels": OneOf((3,)),
+}
+MAPPING: dict[str, Rule] = {
+    "num_layers": Range(1, 32),
+    "lr_multiplier": Range(1e-6, 10, real=True),
+    "w_avg_beta": Range(0, 1, real=True),
+}
+SYNTHESIS_3: dict[str, Rule] = {
+    "channel_base": Range(1, 2**20),
+    "channel_max": Range(1, 8192),
+    "num_layers": Range(2, 32),
+    "num_critical": Range(0, 31),
+    "first_cutoff": Range(0.5, 2048, real=True),
+    "first_stopband": Range(1, 4096, real=True),
+    "last_stopband_rel": Range(0.1, 8, real=True),
+    "margin_size": Range(0, 64),
+    "output_scale": Range(1e-6, 1e3, real=True),
+    "num_fp16_res": Range(0, 16),
+    "conv_kernel": OneOf((1, 3)),
+    "filter_size": Range(1, 16),
+    "lrelu_upsampling": OneOf((1, 2, 4)),
+    "use_radial_filters": SWITCH,
+    "conv_clamp": Range(1e-3, 1e6, real=True, optional=True),
+    "magnitude_ema_beta": Range(0, 1, real=True),
+}
+SYNTHESIS_2: dict[str, Rule] = {
+    "channel_base": Range(1, 2**20),
+    "channel_max": Range(1, 8192),
+    "num_fp16_res": Range(0, 16),
+    "conv_clamp": Range(1e-3, 1e6, real=True, optional=True),
+}
+SYNTHESIS: dict[str, dict[str, Rule]] = {
+    "stylegan3-t": SYNTHESIS_3,
+    "stylegan3-r": SYNTHESIS_3,
+    "stylegan2": SYNTHESIS_2,
+}
+
+
+def check_arguments(kind: str, arguments: Mapping[str, Any]) -> None:
+    """Raise InvalidArguments where a generator of this kind can't be built from `arguments`."""
+    if kind not in SYNTHESIS:
+        raise InvalidArguments(f"kind: found {kind!r}, expected {' or '.join(SYNTHESIS)}")
+    for name in SHAPE:
+        if name not in arguments:
+            raise InvalidArguments(f"{name}: is missing")
+    mapping = arguments.get("mapping_kwargs", {})
+    if not isinstance(mapping, Mapping):
+        raise InvalidArguments("mapping_kwargs: expected a mapping of names to numbers")
+    flat = {name: value for name, value in arguments.items() if name != "mapping_kwargs"}
+    _check_each(flat, SHAPE | SYNTHESIS[kind], "")
+    _check_each(mapping, MAPPING, "mapping_kwargs.")
+
+
+def _check_each(values: Mapping[str, Any], rules: Mapping[str, Rule], prefix: str) -> None:
+    for name, value in values.items():
+        if name not in rules:
+            known = ", ".join(sorted(rules))
+            raise InvalidArguments(f"{prefix}{str(name)[:80]}: is unknown; known are {known}")
+        expected = rules[name].refusal(value)
+        if expected is not None:
+            raise InvalidArguments(f"{prefix}{name}: found {_short(value)}, expected {expected}")
+
+
+def _short(value: object) -> str:
+    plain = isinstance(value, (int, float, str, bool, type(None)))
+    return repr(value)[:60] if plain else f"a {type(value).__name__}"
+
+
+def build(kind: str, arguments: Mapping[str, Any]) -> "nn.Module":
+    """Build a generator with untrained weights; raises InvalidArguments before any allocation."""
+    check_arguments(kind, arguments)
+    try:
+        if kind == "stylegan2":
+            from models import stylegan2
+
+            return stylegan2.Generator(**arguments)
+        from models import stylegan3
+
+        return stylegan3.Generator(**arguments)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        raise InvalidArguments(f"arguments don't fit together: {error}") from error
