@@ -1,10 +1,18 @@
 """What is on, and whether the doors are open. Takes every time as an argument; knows no clock."""
 
 import math
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from installation.easing import smooth
+from installation.local_time import instant
 from installation.show import Show
+
+DOOR_FADE_S = 5.0
+_HOUR_S = 3600.0
+_LONGEST_WAIT_S = 8.5 * 86_400.0  # weekly hours that do not change within a week never change
 
 
 @lru_cache(maxsize=64)
@@ -58,6 +66,114 @@ def scenes_within(show: Show, from_s: float, to_s: float) -> tuple[int, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The doors are open from `opens` up to `closes`, both aware, in the show's time zone."""
+
+    opens: datetime
+    closes: datetime
+
+
+def is_open(show: Show, moment: datetime) -> bool:
+    """Return whether the doors are open at an aware time; a show without hours is always open.
+
+    Raises ValueError for a time without a time zone.
+    """
+    at = _epoch(moment)
+    return show.hours is None or any(first <= at < end for first, end in _openings(show, at, 1))
+
+
+def next_change(show: Show, moment: datetime) -> datetime | None:
+    """Return when the doors next open or close after an aware time; None where they never do.
+
+    Raises ValueError for a time without a time zone.
+    """
+    at = _epoch(moment)
+    if show.hours is None:
+        return None
+    for boundary in (edge for span in _openings(show, at, 10) for edge in span):
+        if at < boundary <= at + _LONGEST_WAIT_S:
+            return datetime.fromtimestamp(boundary, _zone(show))
+    return None
+
+
+def day_table(show: Show, day: date) -> tuple[Opening, ...]:
+    """Return the openings that begin on a day; one of them may end on the next."""
+    zone = _zone(show)
+    if show.hours is None:
+        midnight = datetime.combine(day, time(), zone)
+        return (Opening(midnight, datetime.combine(day + timedelta(days=1), time(), zone)),)
+    return tuple(
+        Opening(datetime.fromtimestamp(first, zone), datetime.fromtimestamp(end, zone))
+        for first, end in _spans_on(show, day)
+    )
+
+
 def doors_light(show: Show, now: float) -> float:
-    """Return the doors' share of the brightness at `now` (epoch seconds): 1 open, 0 closed."""
-    return 1.0
+    """Return the doors' share of the brightness at `now` (epoch seconds), in [0, 1].
+
+    Light comes up in the DOOR_FADE_S seconds after opening and goes in those after closing, so that
+    it depends on the last change alone.
+    """
+    if show.hours is None:
+        return 1.0
+    light, changes = _changes_around(show, math.floor(now / _HOUR_S))
+    for at, opening in changes:
+        if at > now:
+            break
+        part = smooth((now - at) / DOOR_FADE_S)
+        light = part if opening else 1.0 - part
+    return light
+
+
+@lru_cache(maxsize=64)
+def _changes_around(show: Show, hour: int) -> tuple[float, tuple[tuple[float, bool], ...]]:
+    """Return the light a fade before an hour of the epoch, and the changes from then to its end."""
+    first, end = hour * _HOUR_S - DOOR_FADE_S, (hour + 1) * _HOUR_S
+    spans = _openings(show, first, 2)
+    light = 1.0 if any(opens <= first < closes for opens, closes in spans) else 0.0
+    edges = ((edge, edge == opens) for opens, closes in spans for edge in (opens, closes))
+    return light, tuple((at, opening) for at, opening in edges if first < at < end)
+
+
+def _openings(show: Show, at: float, days: int) -> tuple[tuple[float, float], ...]:
+    """Return the openings from two days before to `days` after a time, touching ones joined."""
+    today = datetime.fromtimestamp(at, _zone(show)).date()
+    joined: list[tuple[float, float]] = []
+    for offset in range(-2, days + 1):
+        for first, end in _spans_on(show, today + timedelta(days=offset)):
+            if joined and first <= joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((first, end))
+    return tuple(joined)
+
+
+@lru_cache(maxsize=512)
+def _spans_on(show: Show, day: date) -> tuple[tuple[float, float], ...]:
+    """Return the openings that begin on a day, in epoch seconds.
+
+    An opening in an hour that comes twice begins with the first and ends with the second; in an
+    hour that never comes both ends fall on the change, and what is empty then is left out.
+    """
+    if show.hours is None or show.timezone is None:
+        return ()
+    midnight = datetime.combine(day, time())
+    spans = (
+        (
+            instant(midnight + timedelta(minutes=span.opens), show.timezone),
+            instant(midnight + timedelta(minutes=span.closes), show.timezone, latest=True),
+        )
+        for span in show.hours.week[day.weekday()]
+    )
+    return tuple(sorted((first, end) for first, end in spans if first < end))
+
+
+def _zone(show: Show) -> ZoneInfo:
+    return ZoneInfo(show.timezone or "UTC")
+
+
+def _epoch(moment: datetime) -> float:
+    if moment.tzinfo is None:
+        raise ValueError(f"the time {moment.isoformat()} has no time zone; pass an aware datetime")
+    return moment.timestamp()
