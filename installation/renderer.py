@@ -16,8 +16,7 @@ from installation.placement import Fit, Placement, QuarterTurn, Span, place
 Size = tuple[int, int]
 Viewport = tuple[int, int, int, int]
 
-# (B, C) of the cubic: see docs/performance.md for the comparison.
-SOFT = (1.0, 0.0)
+_PASSES = ("keys", "across", "across4", "down", "down4")
 _CACHED_TARGETS = 8  # sizes in use at once: two scenes of different size on three channels
 
 
@@ -58,10 +57,7 @@ class Renderer:
     def __init__(self, ctx: moderngl.Context) -> None:
         self._ctx = ctx
         ctx.includes["kernel.glsl"] = _source("kernel.glsl")
-        self._programs = {name: _program(ctx, name) for name in ("keys", "across", "down")}
-        self._whole = {
-            name: ctx.vertex_array(program, []) for name, program in self._programs.items()
-        }
+        self._passes = {name: ctx.vertex_array(_program(ctx, name), []) for name in _PASSES}
         self._targets: dict[tuple[str, Size], moderngl.Framebuffer] = {}
 
     def draw(
@@ -90,10 +86,9 @@ class Renderer:
 
     def release(self) -> None:
         """Give programs and framebuffers back."""
-        for vertices in self._whole.values():
-            vertices.release()
-        for program in self._programs.values():
-            program.release()
+        for one in self._passes.values():
+            one.program.release()
+            one.release()
         self._drop_targets()
 
     def _blend(self, pictures: Sequence[LayerPictures], size: Size) -> moderngl.Texture:
@@ -141,30 +136,44 @@ class Renderer:
         across, up = placement.across, placement.up
         strip = self._target("strip", (across.count_px, up.texels))
         picture.use(0)
-        self._run("across", strip, (0, 0, *strip.size), {"picture": 0, **_axis(across)})
+        self._run_along("across", strip, (0, 0, *strip.size), across, {"picture": 0})
         _texture(strip).use(0)
         x, y, width, height = placement.rectangle
         corner = (origin[0] + x, origin[1] + y)
         back = (up, across) if placement.swapped else (across, up)
         values = {
             "picture": 0,
-            **_axis(up),
             "corner": corner,
             "far_end": (width - 1, height - 1),
             "turn": (back[0].reversed, back[1].reversed, placement.swapped),
             **vars(finish),
         }
-        self._run("down", target, (*corner, width, height), values)
+        self._run_along("down", target, (*corner, width, height), up, values)
+
+    def _run_along(
+        self,
+        name: str,
+        target: moderngl.Framebuffer,
+        viewport: Viewport,
+        span: Span,
+        values: dict[str, Any],
+    ) -> None:
+        """One axis of a resampling; enlarging has a program of its own, with four taps."""
+        axis = _axis(span)
+        if axis["axis.taps"] == 4:
+            del axis["axis.taps"]
+            name += "4"
+        self._run(name, target, viewport, {**values, **axis})
 
     def _run(
         self, name: str, target: moderngl.Framebuffer, viewport: Viewport, values: dict[str, Any]
     ) -> None:
-        program = self._programs[name]
+        one = self._passes[name]
         for uniform, value in values.items():
-            program[uniform] = value
+            one.program[uniform] = value
         target.use()
         target.viewport = viewport
-        self._whole[name].render(moderngl.TRIANGLES, vertices=3)
+        one.render(moderngl.TRIANGLES, vertices=3)
 
     def _target(self, use: str, size: Size) -> moderngl.Framebuffer:
         key = (use, size)
@@ -194,7 +203,7 @@ def _axis(span: Span) -> dict[str, Any]:
     ratio = span.texels / span.extent_px
     width = max(1.0, ratio)  # when shrinking, the kernel covers what one pixel covers
     return {
-        "cubic": SOFT,
+        "cubic": span.cubic,
         "axis.before": float(span.hidden_px),
         "axis.texels_per_pixel": ratio,
         "axis.width": width,
@@ -204,9 +213,10 @@ def _axis(span: Span) -> dict[str, Any]:
 
 
 def _program(ctx: moderngl.Context, name: str) -> moderngl.Program:
-    return ctx.program(
-        vertex_shader=_source("everywhere.vert.glsl"), fragment_shader=_source(f"{name}.frag.glsl")
-    )
+    fragment = _source(f"{name.removesuffix('4')}.frag.glsl")
+    if name.endswith("4"):
+        fragment = fragment.replace("#version 330 core\n", "#version 330 core\n#define TAPS 4\n")
+    return ctx.program(vertex_shader=_source("everywhere.vert.glsl"), fragment_shader=fragment)
 
 
 @cache

@@ -12,7 +12,7 @@ void main() {
     int first = first_tap(axis, at);
     vec3 sum = vec3(0.0);
     float weights = 0.0;
-    for (int tap = 0; tap < axis.taps; tap++) {
+    for (int tap = 0; tap < TAPS; tap++) {
         int x = first + tap;
         float weight = kernel((float(x) - at) / axis.width);
         sum += weight * texelFetch(picture, ivec2(clamp(x, 0, axis.last), pixel.y), 0).rgb;

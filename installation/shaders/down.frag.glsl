@@ -36,7 +36,7 @@ void main() {
     int first = first_tap(axis, at);
     vec3 sum = vec3(0.0);
     float weights = 0.0;
-    for (int tap = 0; tap < axis.taps; tap++) {
+    for (int tap = 0; tap < TAPS; tap++) {
         int y = first + tap;
         float weight = kernel((float(y) - at) / axis.width);
         sum += weight * texelFetch(picture, ivec2(seen.x, clamp(y, 0, axis.last)), 0).rgb;

@@ -1,4 +1,8 @@
 // The piecewise cubic of Mitchell and Netravali, "Reconstruction Filters in Computer Graphics", 1988, eq. 8.
+#ifndef TAPS
+#define TAPS axis.taps  // enlarging always takes 4, and llvmpipe is a third faster to know it
+#endif
+
 uniform vec2 cubic;  // (B, C)
 
 float kernel(float x) {
@@ -15,7 +19,7 @@ struct Axis {
     float before;            // pixels of the picture hidden before the first visible one
     float texels_per_pixel;
     float width;             // of the kernel, in texels: 1 when enlarging, else texels_per_pixel
-    int taps;                // texels under the kernel
+    int taps;                // texels under the kernel, an even number
     int last;                // the last texel
 };
 
@@ -24,5 +28,5 @@ float position(Axis axis, int pixel) {
 }
 
 int first_tap(Axis axis, float at) {
-    return int(floor(at)) - axis.taps / 2 + 1;
+    return int(floor(at)) - TAPS / 2 + 1;
 }
