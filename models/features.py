@@ -260,12 +260,6 @@ def _unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(1, keepdim=True) + 1e-10)
 
 
-def distance(maps: list[Tensor], targets: list[Tensor]) -> Tensor:
-    """Return [N]: the squared distance of unit features, averaged over positions and endpoints."""
-    pairs = zip(maps, targets, strict=True)
-    return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in pairs]).mean(0)
-
-
 @functools.cache
 def lite0() -> Lite0:
     """Return the one shared network of this process, on the CPU."""

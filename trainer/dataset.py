@@ -74,6 +74,7 @@ class DataSet:
     def __init__(self, path: Path | str, *, verify: bool = True) -> None:
         self.path = Path(path)
         self.info = _read_info(self.path)
+        self.sha256 = str(self.info["sha256"])  # the data set's name
         self._manifest = _read_manifest(self.path)
         # Copy-on-write: torch warns about read-only memory, and no one may alter the file.
         self._pixels = _read_images(self.path)
@@ -95,11 +96,6 @@ class DataSet:
     def size(self) -> int:
         """Edge of the square pictures, in pixels (the word of dataset.json)."""
         return self.resolution
-
-    @property
-    def sha256(self) -> str:
-        """The data set's name: SHA-256 of its contents, in hex."""
-        return str(self.info["sha256"])
 
     @property
     def manifest(self) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from typing import Final, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -38,15 +37,13 @@ class MetricsError(Exception):
 class Pictures(Protocol):
     """What metrics need of a data set."""
 
-    @property
-    def sha256(self) -> str:
-        """The data set's name."""
+    sha256: str  # the data set's name
 
     def __len__(self) -> int:
         """How many pictures."""
 
-    def batch(self, indices: NDArray[np.int64]) -> Tensor:
-        """Pictures as float32 [n, 3, S, S] in [-1, 1]."""
+    def batch(self, indices: Tensor) -> Tensor:
+        """Pictures of int64 indices as float32 [n, 3, S, S] in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class FeatureCache:
         path = self.path(data, count, seed)
         if (kept := _read_kept(path, count)) is not None:
             return kept
-        chosen = np.random.default_rng(seed).permutation(len(data))[:count].astype(np.int64)
+        chosen = torch.from_numpy(np.random.default_rng(seed).permutation(len(data))[:count])
         real = features(data.batch(chosen[i : i + _BATCH]) for i in range(0, count, _BATCH))
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
