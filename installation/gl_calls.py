@@ -5,6 +5,7 @@ Knows no torch, no numpy, no picture and no thread: callers stand on the thread 
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import moderngl
@@ -58,21 +59,33 @@ def _function(ctx: moderngl.Context, name: str) -> Callable[..., Any]:
 
 
 def make_current(ctx: moderngl.Context) -> None:
-    """Make a standalone context current on this thread."""
+    """Make a standalone EGL context current on this thread, in the place of a window's."""
+    gl = _library("libGL.so.1")
+    if gl is not None:
+        gl.glXGetCurrentDisplay.restype = ctypes.c_void_p
+        display = gl.glXGetCurrentDisplay()
+        if display:
+            gl.glXMakeCurrent(ctypes.c_void_p(display), ctypes.c_ulong(0), None)
     cast(Any, ctx).mglo._context.__enter__()
 
 
 def let_go_of_egl() -> None:
     """Leave this thread without a current EGL context, where it had one.
 
-    GLX refuses to make a window's context current beside one of EGL (libglvnd keeps one
-    dispatch table per thread), so a window must be opened after this.
+    GLX refuses to make a window's context current beside one of EGL, and the other way round
+    (libglvnd keeps one table of calls per thread), so each must be let go of first.
     """
+    egl = _library("libEGL.so.1")
+    if egl is not None:
+        egl.eglReleaseThread()
+
+
+@cache
+def _library(name: str) -> ctypes.CDLL | None:
     try:
-        egl = ctypes.CDLL("libEGL.so.1")
+        return ctypes.CDLL(name)
     except OSError:
-        return  # without the library no EGL context can be current
-    egl.eglReleaseThread()
+        return None  # where it is missing, no context of it can be current
 
 
 def can_map(ctx: moderngl.Context) -> bool:
