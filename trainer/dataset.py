@@ -11,16 +11,11 @@ The SHA-256 over the pixels and then the manifest is the data set's name in card
 """
 
 import hashlib
-import io
 import json
-import multiprocessing
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +24,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from trainer import peeps
-
-FORMAT: Final = 1
-PART: Final = 250  # pictures drawn between two points to resume from: about three seconds
+from trainer.workshop import FORMAT, Plan, draw_parts, part_path, write_atomically
 
 
 class DataSetError(Exception):
@@ -43,16 +36,6 @@ def _inconsistent(path: Path, found: str, expected: str) -> DataSetError:
         f"{path}: found {found}, expected {expected}; the data set is damaged or was edited. "
         "Prepare it again into an empty folder."
     )
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write so that after a power cut the file is whole or absent, never half."""
-    draft = path.with_name(path.name + ".draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def contents_sha256(images: NDArray[np.uint8], manifest: bytes) -> str:
@@ -171,30 +154,7 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
 # ---------------------------------------------------------------------------- preparation
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be prepared; equal plans give equal bytes."""
-
-    count: int
-    size: int
-    seed: int
-
-    def info(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "kind": "peeps",
-            "count": self.count,
-            "size": self.size,
-            "seed": self.seed,
-            "licence": peeps.LICENCE,
-            "made_by": dict(peeps.recipe()),
-        }
-
-    def parts(self) -> list[tuple[int, int]]:
-        return [(at, min(at + PART, self.count)) for at in range(0, self.count, PART)]
-
-
-def _check_plan(plan: _Plan) -> None:
+def _check_plan(plan: Plan) -> None:
     for name, value, low, high in (
         ("count", plan.count, 1, 10_000_000),
         ("size", plan.size, 16, 1024),
@@ -207,40 +167,7 @@ def _check_plan(plan: _Plan) -> None:
             )
 
 
-def _part_path(folder: Path, start: int) -> Path:
-    return folder / f"part-{start:08d}.npy"
-
-
-def _draw_part(folder: Path, seed: int, size: int, span: tuple[int, int]) -> int:
-    """Draw one part into its file; runs in a worker process. Returns how many were drawn."""
-    images = peeps.draw_range(seed, *span, size)
-    buffer = io.BytesIO()
-    np.save(buffer, images)
-    _write_atomically(_part_path(folder, span[0]), buffer.getvalue())
-    return span[1] - span[0]
-
-
-def _draw_parts(folder: Path, plan: _Plan, workers: int) -> Iterator[int]:
-    """Draw what is still missing, yielding the number of pictures as each part lands."""
-    missing = [span for span in plan.parts() if not _part_path(folder, span[0]).is_file()]
-    yield plan.count - sum(stop - start for start, stop in missing)
-    if workers <= 1:
-        for span in missing:
-            yield _draw_part(folder, plan.seed, plan.size, span)
-        return
-    # Spawned, not forked: torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        try:
-            jobs = [pool.submit(_draw_part, folder, plan.seed, plan.size, s) for s in missing]
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C: finish the parts begun, start no other
-            raise
-
-
-def _open_workshop(out: Path, plan: _Plan) -> Path:
+def _open_workshop(out: Path, plan: Plan) -> Path:
     """Make or reopen the folder beside `out` where parts gather until the data set is whole."""
     folder = out.with_name(out.name + ".partial")
     wanted = json.dumps(plan.info(), indent=2, sort_keys=True).encode()
@@ -252,25 +179,25 @@ def _open_workshop(out: Path, plan: _Plan) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     if not plan_file.is_file():
-        _write_atomically(plan_file, wanted)
+        write_atomically(plan_file, wanted)
     return folder
 
 
-def _assemble(folder: Path, plan: _Plan) -> None:
+def _assemble(folder: Path, plan: Plan) -> None:
     """Join the parts into the three files; dataset.json comes last and makes it a data set."""
     shape = (plan.count, 3, plan.size, plan.size)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     for start, stop in plan.parts():
-        images[start:stop] = np.load(_part_path(folder, start), allow_pickle=False)
+        images[start:stop] = np.load(part_path(folder, start), allow_pickle=False)
     images.flush()
     rows = ({"picture": i, **peeps.peep(plan.seed, i).row()} for i in range(plan.count))
     manifest = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    _write_atomically(folder / "manifest.jsonl", manifest)
+    write_atomically(folder / "manifest.jsonl", manifest)
     info = {**plan.info(), "sha256": contents_sha256(images, manifest)}
-    _write_atomically(folder / "dataset.json", json.dumps(info, indent=2).encode() + b"\n")
+    write_atomically(folder / "dataset.json", json.dumps(info, indent=2).encode() + b"\n")
 
 
-def _already_there(out: Path, plan: _Plan) -> DataSet | None:
+def _already_there(out: Path, plan: Plan) -> DataSet | None:
     """Return the finished data set at `out` if it is the one asked for; None if nothing is."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
@@ -298,12 +225,12 @@ def prepare_peeps(
     `workers` (None: one for each processor). Interrupted, the same call goes on where it stopped;
     finished, it returns what is there. A bar on stderr shows `progress`. Raises DataSetError.
     """
-    place, plan = Path(out), _Plan(count, size, seed)
+    place, plan = Path(out), Plan(count, size, seed)
     _check_plan(plan)
     if (finished := _already_there(place, plan)) is not None:
         return finished
     folder = _open_workshop(place, plan)
-    drawn = _draw_parts(folder, plan, workers or len(os.sched_getaffinity(0)))
+    drawn = draw_parts(folder, plan, workers or os.cpu_count() or 1)
     columns = (*Progress.get_default_columns()[:3], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("drawing figures", total=count)
@@ -313,7 +240,5 @@ def prepare_peeps(
     for part in folder.glob("part-*.npy"):
         part.unlink()
     (folder / "plan.json").unlink()
-    if place.is_dir():
-        place.rmdir()  # empty: _already_there has looked
-    shutil.move(folder, place)
+    os.replace(folder, place)  # an empty folder at `place` gives way
     return DataSet(place)

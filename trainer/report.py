@@ -142,7 +142,11 @@ def _draw_lines(axis: Axes, rows: Sequence[Row], names: Sequence[str], title: st
         kimg, value = _series(rows, name)
         label = name.removesuffix("_lite0").replace("_", " ")
         axis.plot(kimg, value, color=hue, linewidth=1.1, label=label)
-    axis.legend(loc="upper right", ncols=3, fontsize=8, frameon=False, labelcolor=_INK)
+    # Above the axis, right of the title: no line can run through it.
+    axis.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(names), fontsize=8,
+        frameon=False, labelcolor=_INK, borderpad=0, handlelength=1.2, columnspacing=1.2,
+    )  # fmt: skip
     _style(axis, title)
 
 
@@ -155,7 +159,7 @@ def _panels(rows: Sequence[Row]) -> list[tuple[str, tuple[str, ...]]]:
     quality = quality_metric(rows)
     wanted = (
         ("quality", there([quality] if quality else [])),
-        ("share of made pictures that look real (precision), and the reverse", there(SHARES)),
+        ("precision: made ones that look real; recall: the reverse", there(SHARES)),
         ("losses", there(LOSSES)),
     )
     return [(title, names) for title, names in wanted if names]
@@ -172,7 +176,7 @@ def draw_curve(rows: Sequence[Row], title: str) -> Image.Image:
             "metrics: found no quality metric and no loss, expected at least one row of them. "
             "Wait for the run's first row."
         )
-    figure = Figure(figsize=(8, 1 + 2.4 * len(panels)), facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(8.5, 1 + 2.4 * len(panels)), facecolor=_PAPER, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (heading, names) in zip(axes, panels, strict=True):
         if heading == "quality":
