@@ -72,6 +72,7 @@ class OffscreenSurface:
         """Give the framebuffer back; the thread's context stays for the next surface."""
         if not self._closed:
             self._closed = True
+            _of_thread.home.use()  # moderngl returns to the last framebuffer, which must exist
             self.fbo.release()
             self._texture.release()
 
@@ -79,6 +80,7 @@ class OffscreenSurface:
 def _context_of_thread() -> moderngl.Context:
     if not hasattr(_of_thread, "ctx"):
         _of_thread.ctx = standalone_context()
+        _of_thread.home = _of_thread.ctx.simple_framebuffer((1, 1))
     ctx: moderngl.Context = _of_thread.ctx
     make_current(ctx)
     return ctx

@@ -83,6 +83,8 @@ class Renderer:
         finish = _Finish(1.0, brightness, 1.0 / gamma, 255.0, tick & 0xFFFFFFFF)
         placement = place(size, viewport[2:], fit, rotation)
         self._resample(picture, fbo, viewport[:2], placement, finish)
+        if len(self._targets) > _CACHED_TARGETS:
+            self._drop_targets()
 
     def release(self) -> None:
         """Give programs and framebuffers back."""
@@ -178,8 +180,6 @@ class Renderer:
     def _target(self, use: str, size: Size) -> moderngl.Framebuffer:
         key = (use, size)
         if key not in self._targets:
-            if len(self._targets) >= _CACHED_TARGETS:
-                self._drop_targets()
             texture = self._ctx.texture(size, 4, dtype="f2")
             texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
             self._targets[key] = self._ctx.framebuffer([texture])

@@ -25,10 +25,11 @@ class Screen:
     y: int
     width: int
     height: int
+    primary: bool = False  # the one that X calls so
 
 
 def choose_screen(screens: Sequence[Screen], output: str | None) -> Screen:
-    """The screen called `output`; None: the topmost, then leftmost; "all": around all of them.
+    """The screen called `output`; None: the primary, else the topmost left; "all": around all.
 
     Chosen by name, because the order of screens changes when a cable is pulled. Raises
     SurfaceUnavailable.
@@ -36,7 +37,7 @@ def choose_screen(screens: Sequence[Screen], output: str | None) -> Screen:
     if not screens:
         raise SurfaceUnavailable("window: X names no monitor; check the cables and `xrandr`")
     if output is None:
-        return min(screens, key=lambda screen: (screen.y, screen.x))
+        return min(screens, key=lambda screen: (not screen.primary, screen.y, screen.x))
     if output == EVERY:
         return _around(screens)
     for screen in screens:
@@ -64,7 +65,7 @@ class WindowSurface:
 
     def __init__(
         self,
-        output: str | None = None,              # monitor; None: the first; "all": every one
+        output: str | None = None,              # monitor; None: the primary; "all": every one
         *,
         fullscreen: bool = True,
         size: tuple[int, int] = (1024, 1024),   # width, height; not used when full-screen
@@ -144,10 +145,13 @@ def _x_screens() -> list[tuple[Screen, Any]]:
     pyglet.options.shadow_window = False  # a hidden second window and context otherwise
     from pyglet.display import get_display
 
-    return [
-        (Screen(str(s.get_monitor_name()), s.x, s.y, s.width, s.height), s)
-        for s in get_display().get_screens()
-    ]
+    return [(_rectangle(monitor), monitor) for monitor in get_display().get_screens()]
+
+
+def _rectangle(monitor: Any) -> Screen:  # noqa: ANN401 - pyglet's screen
+    name = str(monitor.get_monitor_name())
+    primary = bool(getattr(monitor, "is_primary", False))  # only where X has its RandR extension
+    return Screen(name, monitor.x, monitor.y, monitor.width, monitor.height, primary)
 
 
 def _open(
