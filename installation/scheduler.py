@@ -12,6 +12,7 @@ from installation.show import Show
 
 DOOR_FADE_S = 5.0
 _HOUR_S = 3600.0
+_ROUNDING_S = 1e-3  # far above the rounding of show time, far below a scene
 _LONGEST_WAIT_S = 8.5 * 86_400.0  # weekly hours that do not change within a week never change
 
 
@@ -31,6 +32,8 @@ def _scene_at(show: Show, show_time_s: float) -> tuple[int, float]:
     within = math.fmod(show_time_s, total)
     if within < 0.0:
         within += total
+    if within >= total:  # a time just under zero, lost in rounding
+        within = 0.0
     index = len(starts) - 1
     while index > 0 and starts[index] > within:
         index -= 1
@@ -56,13 +59,12 @@ def scenes_at(show: Show, show_time_s: float) -> tuple[tuple[int, float], ...]:
 def scenes_within(show: Show, from_s: float, to_s: float) -> tuple[int, ...]:
     """Return the scenes on show at any moment of [from_s, to_s], in the order they are needed."""
     found = dict.fromkeys(index for index, _ in scenes_at(show, from_s))
-    moment = from_s
-    for _ in range(len(show.scenes)):
-        index, since = _scene_at(show, moment)
-        moment += show.scenes[index].for_s - since
-        if moment > to_s or len(found) == len(show.scenes):
-            break
-        found.setdefault((index + 1) % len(show.scenes))
+    index, since = _scene_at(show, from_s)
+    end = from_s - since + show.scenes[index].for_s
+    while end <= to_s + _ROUNDING_S and len(found) < len(show.scenes):
+        index = (index + 1) % len(show.scenes)
+        found.setdefault(index)
+        end += show.scenes[index].for_s
     return tuple(found)
 
 

@@ -242,19 +242,15 @@ def _walk(table: Table | None) -> Walk:
     if kind == "random" and table.has("waypoints"):
         found = "is of no use to a random walk, which draws its own"
         table.problem("waypoints", found, "write `kind: waypoints` or `kind: loop`")
-    points = () if kind == "random" else _waypoints(table, kind, seed)
+    points = () if kind == "random" else _waypoints(table, seed)
     return Walk(kind, cast(Space, table.choice("space", "z", get_args(Space))), seed, points, curve)
 
 
-def _waypoints(table: Table, kind: Kind, seed: int) -> tuple[Point, ...]:
-    """Return a list's points, or as many points drawn from the walk's seed as a number says."""
+def _waypoints(table: Table, seed: int) -> tuple[Point, ...]:
+    """Return a list's points, or as many drawn from the walk's seed as a number says, else six."""
     node = table.node("waypoints")
-    if node is None:
-        remedy = "write a list of seeds, as `waypoints: [12, 88, 301]`, or how many to draw"
-        table.report.add(table.mark, f"a walk of kind {kind} has no `waypoints`", remedy)
-        return ()
-    if isinstance(node, Scalar):
-        count = table.whole("waypoints", 2, 2, MAX_WAYPOINTS)
+    if node is None or isinstance(node, Scalar):
+        count = table.whole("waypoints", 6, 2, MAX_WAYPOINTS)
         return tuple(Drawn(seed, index) for index in range(count))
     points = tuple(_point(table, item) for item in table.items("waypoints"))
     lengths = {len(point.values) for point in points if isinstance(point, Given)}

@@ -97,6 +97,7 @@ class Table:
         self.mark = node.mark
         self.report = report
         self._entries: dict[str, tuple[Mark, Node]] = {}
+        self._is_table = isinstance(node, TableNode)
         if not isinstance(node, TableNode):
             what = f"expected a table with {', '.join(keys)}"
             report.add(node.mark, f"{self._name()} is {kind_of(node)}; {what}")
@@ -131,7 +132,7 @@ class Table:
 
     def require(self, key: str, example: str) -> None:
         """Note it where the key is missing."""
-        if key not in self._entries:
+        if self._is_table and key not in self._entries:
             self.report.add(self.mark, f"{self._name()} has no `{key}`", f"write {example}")
 
     def text(self, key: str, default: str = "", *, longest: int = 200) -> str:

@@ -17,6 +17,7 @@ from installation.yaml_scalars import resolve
 
 MAX_BYTES = 256_000  # a show with fifty written-out points of 512 numbers still fits
 MAX_DEPTH = 16
+_MAX_LINES = 100  # of one message
 MAX_NODES = 50_000  # aliases counted as often as they are used
 
 
@@ -40,7 +41,10 @@ class InvalidShow(Exception):
         """Keep the problems of the show called `name` and write them out as the message."""
         self.name = name
         self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
-        super().__init__("\n".join(_sentence(name, problem) for problem in self.problems))
+        lines = [_sentence(name, problem) for problem in self.problems[:_MAX_LINES]]
+        if len(self.problems) > _MAX_LINES:
+            lines.append(f"{name}: and {len(self.problems) - _MAX_LINES} problems more")
+        super().__init__("\n".join(lines))
 
 
 def _sentence(name: str, problem: Problem) -> str:
