@@ -81,8 +81,8 @@ class LivePage:
     def status(self, facts: Mapping[str, object]) -> None:
         """Say what the page shows beside the picture, and what `/status` answers.
 
-        Shown: title, scene, generated_fps, displayed_fps, state, missed, last_error. Any JSON
-        value goes; past 4096 bytes in all the page keeps the last status.
+        Shown: title, scene, generated_hz, displayed_hz, last_error, and state or what brightness
+        and held say of it. Past 4096 bytes of JSON in all, the page keeps the last status.
         """
         line = json.dumps(facts, default=str, separators=(",", ":")).encode() + b"\n"
         if len(line) <= STATUS_BYTES:

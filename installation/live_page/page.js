@@ -4,13 +4,20 @@ const at = (id) => document.getElementById(id);
 const picture = at("picture");
 const rate = (value) => (typeof value === "number" ? `${value.toFixed(1)} fps` : "–");
 
+function state({ state, brightness, held }) {
+  if (state) return state;
+  if (brightness === undefined) return "starting";
+  if (brightness < 0.005) return "dark";
+  return held ? "holding a picture" : "playing";
+}
+
 function show(status) {
   at("title").textContent = status.title || "Wanderer";
   document.title = status.title || "Wanderer";
   at("scene").textContent = status.scene || "\u00a0";
-  at("generated").textContent = rate(status.generated_fps);
-  at("displayed").textContent = rate(status.displayed_fps);
-  at("state").textContent = status.state || "–";
+  at("generated").textContent = rate(status.generated_hz);
+  at("displayed").textContent = rate(status.displayed_hz);
+  at("state").textContent = state(status);
   trouble(status.last_error ? `Last trouble: ${status.last_error}` : "");
 }
 
