@@ -173,6 +173,7 @@ class Ring:
             else:
                 break
         self._forget(keep_from_tick)
+        self._recover()
         return moved
 
     def texture(self, tick: int) -> moderngl.TextureArray | None:
