@@ -9,13 +9,21 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from installation.frame_plan import FramePlan, Layer, keys_at, models_within
 from installation.governor import Governor
-from installation.latent import Latent, Point, latent_vector, point_vector, weighted_points
+from installation.latent import (
+    Given,
+    Latent,
+    Point,
+    Seed,
+    latent_vector,
+    point_vector,
+    weighted_points,
+)
 from installation.model_shelf import ModelShelf
 from installation.show import Show
 from installation.state import State
@@ -34,14 +42,14 @@ RingKey = tuple[str, str]  # scene, model
 class Tally(Protocol):
     """Where generation tells what became of its images (`installation/health.py`)."""
 
-    def image_made(self, seconds: float) -> None:
-        """One batch was made in this time."""
+    def image_made(self, count: int = 1) -> None:
+        """Count batches that are ready to be shown."""
 
-    def image_failed(self, error: Exception) -> None:
-        """One batch could not be made; the last picture stays."""
+    def image_missed(self, count: int = 1) -> None:
+        """Count ticks that went by without an image."""
 
-    def images_missed(self, count: int) -> None:
-        """This many ticks went by without an image."""
+    def failed(self, kind: Literal["image"], error: BaseException) -> None:
+        """Tell of a batch that could not be made; the last picture stays."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +93,21 @@ class Mapper:
         if found is None:
             while len(self._mapped) >= REMEMBERED:
                 del self._mapped[next(iter(self._mapped))]
-            found = self._model.map(point_vector(point, self._model.z_dim)[None], psi=psi)[0]
+            found = (
+                self._written_out(point, psi) if isinstance(point, Given) else self._map(point, psi)
+            )
             self._mapped[point, psi] = found
         return found
+
+    def _map(self, point: Point, psi: float) -> Any:  # noqa: ANN401
+        return self._model.map(point_vector(point, self._model.z_dim)[None], psi=psi)[0]
+
+    def _written_out(self, point: Point, psi: float) -> Any:  # noqa: ANN401
+        mean = self._map(Seed(0), 0.0)  # psi 0 is the mean whatever the seed
+        ws = mean * 1.0
+        for place, value in enumerate(point_vector(point, self._model.w_dim)):
+            ws[:, place] = float(value)  # one by one: the array may be numpy's or a GPU's
+        return mean + (ws - mean) * psi
 
 
 @dataclass
@@ -117,6 +137,7 @@ class Generation:
     """Key images for a show: `brief` says what is played, `step` makes one, `pictures` gives them.
 
     `make_ring(model, images)` builds a ring on the display's thread; `monotonic()` gives seconds.
+    `horizon_s` is how long before its need a model is asked for.
     """
 
     def __init__(
@@ -126,12 +147,14 @@ class Generation:
         monotonic: Callable[[], float],
         tally: Tally,
         governor: Governor | None = None,
+        horizon_s: float = HORIZON_S,
     ) -> None:
         self._shelf = shelf
         self._make_ring = make_ring
         self._monotonic = monotonic
         self._tally = tally
         self._governor = governor
+        self._horizon_s = horizon_s
         self._brief: _Brief | None = None
         self._reels: dict[RingKey, _Reel] = {}
         self._lock = threading.Lock()
@@ -187,7 +210,7 @@ class Generation:
         now_s = self._monotonic()
         if now_s - self._wanted_at_s >= 1.0:
             self._wanted_at_s = now_s
-            self._shelf.want(models_within(show, state, now, HORIZON_S))
+            self._shelf.want(models_within(show, state, now, self._horizon_s))
 
     def _needed(self, show: Show, state: State, tick: int) -> set[RingKey]:
         lead = int(LEAD_S * state.grid.rate_hz)
@@ -281,17 +304,19 @@ class Generation:
                 reel.model.synthesize(reel.mapper.ws(latents), out=slot.array)
             except Exception as error:
                 reel.ring.abandon(slot)
-                self._tally.image_failed(error)
+                self._tally.failed("image", error)
             else:
                 reel.ring.publish(slot, at)
                 self._note(self._monotonic() - began_s, at)
         if period is not None and reel.made:
-            self._tally.images_missed(max(0, (at - max(reel.made)) // period - 1))
+            missed = (at - max(reel.made)) // period - 1
+            if missed > 0:
+                self._tally.image_missed(missed)
         reel.remember(at, latents)
         return True
 
     def _note(self, seconds: float, at: int) -> None:
-        self._tally.image_made(seconds)
+        self._tally.image_made()
         total_s = self._cost.add(seconds, at)
         if total_s is not None and self._governor is not None:
             self._governor.note(total_s)

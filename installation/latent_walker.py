@@ -1,7 +1,5 @@
 """Where a scene's walk is at a show time. Knows no clock, no model and no GPU."""
 
-import math
-
 from installation.easing import EASES
 from installation.latent import (
     Drawn,
@@ -15,7 +13,7 @@ from installation.latent import (
     slerp,
     weighted_points,
 )
-from installation.show import Scene, Walk
+from installation.show import Pacing, Scene, Walk
 
 __all__ = [
     "Drawn",
@@ -45,9 +43,11 @@ def position_at(scene: Scene, show_time_s: float) -> float:
 
 def latent_at(scene: Scene, show_time_s: float) -> Latent:
     """Return the place in latent space where a scene's walk is; any time, in any order."""
-    position = position_at(scene, show_time_s)
-    leg = math.floor(position)
-    weight = _weight(scene, position - leg)
+    pacing = scene.pacing
+    # The remainder of floats is exact, their quotient is not: a loop closes to the last bit.
+    quotient, within_s = divmod(show_time_s * pacing.speed, pacing.hold_s + pacing.travel_s)
+    leg = int(quotient)
+    weight = _weight(pacing, within_s)
     walk = scene.walk
     spline = walk.curve == "spline"
     return Latent(
@@ -61,12 +61,10 @@ def latent_at(scene: Scene, show_time_s: float) -> Latent:
     )
 
 
-def _weight(scene: Scene, part: float) -> float:
-    pacing = scene.pacing
-    still = pacing.hold_s / (pacing.hold_s + pacing.travel_s)
-    if part <= still:
+def _weight(pacing: Pacing, within_s: float) -> float:
+    if within_s <= pacing.hold_s:
         return 0.0
-    return EASES[pacing.ease]((part - still) / (1.0 - still))
+    return EASES[pacing.ease]((within_s - pacing.hold_s) / pacing.travel_s)
 
 
 def waypoint(walk: Walk, index: int) -> Point:

@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from installation.invalid_show import InvalidShow, Problem
 from installation.latent import Drawn, Given, Point, Seed, Space
 from installation.opening_hours import Hours
 from installation.show_fields import Report, Table, kind_of, number_of
 from installation.show_times import read_hours, read_starts, read_timezone
 from installation.show_yaml import (
     MAX_BYTES,
-    InvalidShow,
     Mapping,
     Mark,
     Node,
-    Problem,
     Scalar,
     Sequence,
     quote,

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from installation.invalid_show import Problem
 from installation.show_yaml import Mapping as TableNode
-from installation.show_yaml import Mark, Node, Problem, Scalar, quote
+from installation.show_yaml import Mark, Node, Scalar, quote
 from installation.show_yaml import Sequence as ListNode
 
 Homes = Mapping[str, str]  # from a key to the table it belongs in
