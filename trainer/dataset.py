@@ -147,6 +147,7 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
     except (OSError, ValueError, EOFError) as error:
         raise _inconsistent(file, f"no readable array ({error})", "a NumPy array file") from error
     if not isinstance(pixels, np.ndarray):
+        pixels.close()
         raise _inconsistent(file, "an archive", "one NumPy array")
     return pixels
 
