@@ -1,11 +1,10 @@
 import pytest
 
+from installation.invalid_show import Problem
 from installation.show_yaml import (
     MAX_BYTES,
     MAX_DEPTH,
-    InvalidShow,
     Mapping,
-    Problem,
     Scalar,
     Sequence,
     quote,
@@ -118,18 +117,6 @@ def test_deep_nesting_is_refused_without_recursion():
 def test_large_text_is_refused_before_it_is_read():
     problem = only_problem("#" * (MAX_BYTES + 1))
     assert "256001 bytes; the most is 256000 bytes" in problem.message
-
-
-def test_invalid_show_writes_one_line_for_each_problem():
-    late, early = Problem(9, 1, "late"), Problem(2, 5, "found x", "write y")
-    error = InvalidShow("a.yaml", (late, early, Problem(0, 0, "whole")))
-    assert str(error) == "a.yaml: whole\na.yaml:2:5: found x; write y\na.yaml:9:1: late"
-
-
-def test_message_of_very_many_problems_ends_somewhere():
-    error = InvalidShow("a.yaml", tuple(Problem(line, 1, "x") for line in range(1, 1001)))
-    assert len(error.problems) == 1000
-    assert str(error).splitlines()[-1] == "a.yaml: and 900 problems more"
 
 
 def test_quoted_texts_are_short_and_printable():
