@@ -1,0 +1,128 @@
+"""The training command line: prepare pictures, run, continue, look at the curve, publish.
+
+Parses words and shows errors; every deed is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train a model of your own.")
+prepare = typer.Typer(no_args_is_help=True, help="Make a data set.")
+app.add_typer(prepare, name="prepare")
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """Turn the errors that people can act on into one sentence and exit code 2."""
+    from trainer.dataset import DataSetError
+    from trainer.runs import RunUnusable
+    from trainer.store import SnapshotUnusable
+    from trainer.training_loop import TrainingDiverged
+
+    try:
+        yield
+    except (RunUnusable, SnapshotUnusable, TrainingDiverged, DataSetError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+@prepare.command()
+def peeps(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the data set.")],
+    count: Annotated[int, typer.Option(min=1)] = 20_000,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Pixels a side.")] = 64,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Draw figures in the Open Peeps style (CC0), with a manifest of who is in them."""
+    from trainer.dataset import prepare_peeps
+
+    with _spoken():
+        data = prepare_peeps(count, size, out, seed)
+    typer.echo(f"{out}: {len(data)} pictures of {size} px, sha-256 {data.sha256}")
+
+
+@app.command()
+def run(
+    kimg: Annotated[float, typer.Option(min=0.001, help="Goal, thousands of pictures in all.")],
+    data: Annotated[Path | None, typer.Option(help="Data set to learn.")] = None,
+    out: Annotated[str | None, typer.Option(help="Name of the run, or a path.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Run or snapshot to go on from.")] = None,
+    warm_start: Annotated[float, typer.Option(min=0, help="Kimg of reconstruction first.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    gamma: Annotated[float | None, typer.Option(min=0, help="Weight of R1.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another setting, NAME=VALUE.")
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="A size of the networks, NAME=VALUE.")
+    ] = None,
+    snapshot_minutes: Annotated[float, typer.Option(min=0.01)] = 10.0,
+    snapshot_every: Annotated[
+        float | None, typer.Option(min=0.001, help="Kimg; in place of minutes.")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Snapshots kept.")] = 5,
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    kid_pictures: Annotated[
+        int, typer.Option(min=0, help="Made for kid_lite0 at each snapshot; 0: none.")
+    ] = 500,
+) -> None:
+    """Train: a new run (--data, --out), or go on (--resume), or branch off (--resume, --out)."""
+    from trainer import commands, runs, session
+    from trainer.settings import Architecture, Settings
+
+    changes: dict[str, object] = dict(_pair(text) for text in settings or [])
+    if gamma is not None:
+        changes["gamma"] = gamma
+    pace = session.Pace(
+        kimg, snapshot_minutes=snapshot_minutes, snapshot_kimg=snapshot_every, keep=keep
+    )
+    machine = commands.Machine(device, threads, kid_pictures)
+    command = "wanderer train " + shlex.join(sys.argv[1:])
+    with _spoken():
+        if resume is None:
+            if data is None or out is None:
+                raise ValueError("a new run needs --data DATASET and --out NAME")
+            sizes: dict[str, object] = dict(_pair(text) for text in shape or [])
+            asked = Settings.model_validate(
+                {
+                    "architecture": Architecture.model_validate(sizes),
+                    "seed": seed,
+                    "batch": batch,
+                    "warm_start_kimg": warm_start,
+                    **changes,
+                }
+            )
+            last = commands.start(asked, data, runs.place(out), pace, machine, command)
+        elif shape:
+            raise ValueError("--shape: a resumed run keeps its networks; leave it out")
+        elif out is None:
+            if changes:
+                raise ValueError("changed settings make a new run; name it with --out")
+            last = commands.resume(runs.place(resume), data, pace, machine)
+        else:
+            last = commands.branch(
+                runs.place(resume), data, runs.place(out), pace, machine,
+                changes=changes, command=command,
+            )  # fmt: skip
+    typer.echo(str(last))
+
+
+def _pair(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text}: expected NAME=VALUE")
+    return name, value
+
+
+if __name__ == "__main__":
+    app(prog_name="wanderer train")
