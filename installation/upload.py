@@ -121,9 +121,9 @@ class Ring:
         make = memory or (lambda: _memory(ctx, shape, dtype, array, route))
         for _ in range(slots):
             self._free.append(Slot(make()))
-        self._unused = [
-            _texture(ctx, shape, dtype) for _ in range(slots + 4 if textures is None else textures)
-        ]
+        count = slots + 4 if textures is None else textures
+        assert count >= 2, "a ring needs two textures: one to show while the other is filled"
+        self._unused = [_texture(ctx, shape, dtype) for _ in range(count)]
 
     # -- the worker's thread --------------------------------------------------------------------
 

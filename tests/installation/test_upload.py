@@ -309,18 +309,43 @@ def test_failing_upload_loses_neither_slot_nor_texture(ctx):
             super().move(texture)
 
     shape = (1, 3, SIDE, SIDE)
-    ring = ring_of(ctx, slots=2, textures=1, memory=lambda: Sick(shape, "f4", numpy_view))
+    ring = ring_of(ctx, slots=2, textures=2, memory=lambda: Sick(shape, "f4", numpy_view))
     for tick in (1, 2):
         give(ring, tick)
     with pytest.raises(OSError, match="driver"):
         ring.turn(1)
     Sick.sick = False
     assert ring.turn(2) == 1
-    assert ring.nearest(2)[0] == 2
-    give(ring, 3)
-    give(ring, 4)
-    assert ring.turn(4) == 2
+    assert value_of(ring.texture(2)) == 2
+    for tick in (3, 4):
+        give(ring, tick)
+    assert ring.turn(4) == 1
+    assert ring.turn(4) == 1
+    assert value_of(ring.texture(4)) == 4
     ring.close()
+
+
+def test_slot_comes_back_only_when_its_memory_has_recovered(ctx):
+    class Slow(CopiedMemory):
+        done = False
+
+        def recovered(self):
+            return Slow.done
+
+    ring = ring_of(ctx, slots=1, memory=lambda: Slow((1, 3, SIDE, SIDE), "f4", numpy_view))
+    give(ring, 1)
+    ring.turn(1)
+    ring.turn(1)
+    assert ring.acquire() is None
+    Slow.done = True
+    ring.turn(1)
+    assert ring.acquire() is not None
+    ring.close()
+
+
+def test_ring_with_a_single_texture_is_a_mistake(ctx):
+    with pytest.raises(AssertionError, match="two textures"):
+        ring_of(ctx, textures=1)
 
 
 # -- which route -----------------------------------------------------------------------------------
