@@ -61,7 +61,7 @@ def why_apart(cudart: Any, device: str, buffer: int) -> str | None:  # noqa: ANN
         if index not in mine:
             return f"OpenGL runs on CUDA device {mine}, the model on {index}"
         checked(cudart, "cudaGraphicsUnregisterResource", _registered(cudart, buffer))
-    except CudaRefused as error:
+    except RuntimeError as error:  # CudaRefused, or NVIDIA's own where its libraries are missing
         return str(error)
     return None
 
