@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-MAX_STEPS = 1_000_000  # an official snapshot of three networks takes under 100,000
+MAX_STEPS = 400_000  # three networks of fifteen layers take about 50,000
 MAX_STACK = 100_000  # a dict's batch is 2,000
 MAX_MARKS = 200
 MAX_SETS = 20_000
 MAX_NAME_BYTES = 200
 MAX_INTEGER_BYTES = 16
+STOP = ord(".")
 
 
 class SnapshotRefused(Exception):
@@ -48,8 +49,14 @@ class Budget:
         self.steps_left, self.sets_left = MAX_STEPS, MAX_SETS
         self.bytes_left, self.storages_left = file_bytes, storages
 
+    def step(self) -> None:
+        """Take one step; raises UnsafeSnapshot when none is left."""
+        self.steps_left -= 1
+        if self.steps_left < 0:
+            raise UnsafeSnapshot("takes more steps than any snapshot does; refused")
+
     def spend(self, what: str, amount: int = 1) -> None:
-        """Take from steps, sets, bytes or storages; raises UnsafeSnapshot when nothing is left."""
+        """Take from sets, bytes or storages; raises UnsafeSnapshot when nothing is left."""
         left = getattr(self, f"{what}_left") - amount
         if left < 0:
             raise UnsafeSnapshot(f"uses more {what} than any snapshot does; refused")
@@ -91,8 +98,8 @@ class PickleMachine:
         """Return the pickle's value and where it ends."""
         if self._byte() != 0x80 or self._byte() not in range(2, 6):
             raise NotASnapshot("is not a pickle of protocol 2 to 5")
-        while (code := self._byte()) != ord("."):
-            self._budget.spend("steps")
+        while (code := self._byte()) != STOP:
+            self._budget.step()
             operation = _OPERATIONS.get(code)
             if operation is None:
                 raise UnsafeSnapshot(f"uses the pickle opcode {_opcode(code)}; refused")
@@ -163,8 +170,11 @@ class PickleMachine:
         return self._stack[-1]
 
     def _tuple(self, count: int) -> None:
-        items = [self._pop() for _ in range(count)]
-        self._push(tuple(reversed(items)))
+        if len(self._stack) < count:
+            raise NotASnapshot("is damaged: its pickle takes more than it gives")
+        items = tuple(self._stack[-count:])
+        del self._stack[-count:]
+        self._push(items)
 
     # Containers. Keys and members are texts only: other hashes recurse, or collide at will.
 
