@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from installation.arguments import BadArgument, moment, size_px
@@ -85,14 +84,14 @@ def check(
     shows: Annotated[list[Path], typer.Argument(metavar="SHOW...", help="Show files.")],
 ) -> None:
     """Read show files as `run` would, and tell every problem."""
-    from models.registry import ModelUnavailable, find_model
+    from models.registry import ModelUnavailable, describe_model
 
     good = True
     for path in shows:
         try:
             show = load_show(path)
             for scene in show.scenes:
-                find_model(scene.model, beside=path.parent)
+                describe_model(scene.model, beside=path.parent)
         except (InvalidShow, ModelUnavailable) as problem:
             good = False
             _say(str(problem))
@@ -217,8 +216,8 @@ def _stopping() -> Iterator[threading.Event]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; problems a person can mend are told in words, without a traceback."""
     from installation.surface import SurfaceUnavailable
+    from models.pickle_machine import SnapshotRefused
     from models.registry import ModelUnavailable
-    from models.snapshot_pickle import NotASnapshot
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     expected = (
@@ -226,22 +225,19 @@ def main(arguments: list[str] | None = None) -> int:
         BadArgument,
         ModelUnavailable,
         SurfaceUnavailable,
-        NotASnapshot,
+        SnapshotRefused,
         OSError,
     )
     try:
-        app(arguments, standalone_mode=False)
-        return 0
-    except typer.Exit as end:
-        return end.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+        app(arguments)
+    except SystemExit as end:  # how typer ends every command, good or bad
+        return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
         return 130
     except expected as problem:
         _say(str(problem))
         return 2
-    except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
+    return 0
 
 
 if __name__ == "__main__":

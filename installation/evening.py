@@ -93,11 +93,15 @@ class Evening:
     def frame_in_full(self, now: float) -> tuple[FramePlan, ...]:
         """Like `frame`, but make the images it needs first: nothing is ever missed."""
         self._obey(now)
+        self.make_ready(now)
+        return self._draw(now)
+
+    def make_ready(self, now: float) -> None:
+        """Make the images that `now` needs and wait for them, so that no wall opens in black."""
         self.generation.turn(now)
         tick = self.state.grid.tick(now)
         self.generation.make(tick)
         self.generation.make(tick + 1)
-        return self._draw(now)
 
     def facts(self, plans: Sequence[FramePlan]) -> Facts:
         """What to say about the frame drawn from these plans."""
@@ -218,6 +222,7 @@ def play(
     """
     thread = PictureThread(evening.generation, clock.now)
     ends_s = None if seconds is None else clock.monotonic() + seconds
+    evening.make_ready(_moment(clock, pace))
     thread.start()
     try:
         while surface.poll() and not stopped():

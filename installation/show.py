@@ -23,6 +23,11 @@ from installation.show_yaml import (
 )
 
 __all__ = [
+    "CHANNEL_KEYS",
+    "PACING_KEYS",
+    "SCENE_KEYS",
+    "SHOW_KEYS",
+    "WALK_KEYS",
     "Channel",
     "InvalidShow",
     "Pacing",
@@ -42,13 +47,13 @@ Fit = Literal["contain", "cover", "stretch"]
 MAX_SEED = 2**32 - 1  # what numpy's RandomState takes
 MAX_WAYPOINTS = 10_000
 _DAY_S = 86_400.0
-_SHOW_KEYS = ("title", "timezone", "hours", "starts", "pacing", "scenes", "channels")
-_SCENE_KEYS = ("name", "model", "walk", "for", "psi", "pacing")
-_WALK_KEYS = ("kind", "seed", "waypoints", "space", "curve")
-_PACING_KEYS = ("hold", "travel", "ease", "crossfade", "speed")
-_CHANNEL_KEYS = ("output", "fit")
-_SCENE_HOMES = dict.fromkeys(_WALK_KEYS, "walk") | dict.fromkeys(_PACING_KEYS, "pacing")
-_SHOW_HOMES = dict.fromkeys(_PACING_KEYS, "pacing") | dict.fromkeys(_SCENE_KEYS[:-1], "scenes")
+SHOW_KEYS = ("title", "timezone", "hours", "starts", "pacing", "scenes", "channels")
+SCENE_KEYS = ("name", "model", "walk", "for", "psi", "pacing")
+WALK_KEYS = ("kind", "seed", "waypoints", "space", "curve")
+PACING_KEYS = ("hold", "travel", "ease", "crossfade", "speed")
+CHANNEL_KEYS = ("output", "fit")
+_SCENE_HOMES = dict.fromkeys(WALK_KEYS, "walk") | dict.fromkeys(PACING_KEYS, "pacing")
+_SHOW_HOMES = dict.fromkeys(PACING_KEYS, "pacing") | dict.fromkeys(SCENE_KEYS[:-1], "scenes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ def parse_show(text: str, name: str) -> Show:
         if not problems:
             report.add(Mark(1, 1), "the show is empty", "write at least `title` and `scenes`")
     else:
-        show = _show(Table(tree, "", _SHOW_KEYS, report, _SHOW_HOMES), name, text)
+        show = _show(Table(tree, "", SHOW_KEYS, report, _SHOW_HOMES), name, text)
     if show is None or report.problems:
         raise InvalidShow(name, tuple(report.problems))
     return show
@@ -155,7 +160,7 @@ def parse_show(text: str, name: str) -> Show:
 def _show(table: Table, name: str, text: str) -> Show:
     table.require("title", "`title: A gaze`")
     table.require("scenes", "`scenes: [{name: a, model: testcard}]`")
-    pacing_table = table.table("pacing", _PACING_KEYS)
+    pacing_table = table.table("pacing", PACING_KEYS)
     pacing = _pacing(pacing_table, Pacing())
     fades = pacing_table is not None and pacing_table.has("crossfade")
     timezone = read_timezone(table)
@@ -190,7 +195,7 @@ def _scenes(table: Table, pacing: Pacing, fades: bool) -> tuple[Scene, ...]:
         table.problem("scenes", "is empty", "write one scene at least")
     scenes, seen = [], dict[str, int]()
     for index, node in enumerate(nodes):
-        part = Table(node, f"scenes[{index}]", _SCENE_KEYS, table.report, _SCENE_HOMES)
+        part = Table(node, f"scenes[{index}]", SCENE_KEYS, table.report, _SCENE_HOMES)
         scene = _scene(part, pacing, fades)
         if scene.name in seen and scene.name:
             first = f"is {quote(scene.name)}, already the name of the scene on line"
@@ -203,7 +208,7 @@ def _scenes(table: Table, pacing: Pacing, fades: bool) -> tuple[Scene, ...]:
 def _scene(table: Table, default: Pacing, fades: bool) -> Scene:
     table.require("name", "`name: dawn`")
     table.require("model", "`model: figures-64`")
-    part = table.table("pacing", _PACING_KEYS)
+    part = table.table("pacing", PACING_KEYS)
     pacing = _pacing(part, default)
     for_s = table.duration("for", 600.0, 1.0, 366 * _DAY_S)
     if pacing.crossfade_s > for_s:
@@ -214,7 +219,7 @@ def _scene(table: Table, default: Pacing, fades: bool) -> Scene:
     return Scene(
         name=table.text("name", longest=64),
         model=_model(table),
-        walk=_walk(table.table("walk", _WALK_KEYS)),
+        walk=_walk(table.table("walk", WALK_KEYS)),
         for_s=for_s,
         pacing=pacing,
         psi=table.number("psi", 1.0, -2.0, 2.0),
@@ -289,6 +294,6 @@ def _channels(table: Table) -> tuple[Channel, ...]:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", key.text):
         remedy = "use letters, digits, - and _, at most 32"
         table.report.add(key.mark, f"a channel can't be called {quote(key.text)}", remedy)
-    part = Table(value, f"channels.{key.text[:32]}", _CHANNEL_KEYS, table.report)
+    part = Table(value, f"channels.{key.text[:32]}", CHANNEL_KEYS, table.report)
     fit = cast(Fit, part.choice("fit", "contain", get_args(Fit)))
     return (Channel(key.text, part.text("output", "window", longest=64), fit),)
