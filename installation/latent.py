@@ -118,6 +118,8 @@ def slerp(a: Array, b: Array, t: float) -> Array:
     A zero vector takes the other's direction.
     """
     dtype = np.result_type(a, b)
+    if t in (0.0, 1.0):
+        return np.array(np.broadcast_arrays(a, b)[int(t)], dtype=dtype)  # a copy: writable
     a64, b64 = np.asarray(a, np.float64), np.asarray(b, np.float64)
     length_a = np.linalg.norm(a64, axis=-1, keepdims=True)
     length_b = np.linalg.norm(b64, axis=-1, keepdims=True)
@@ -128,12 +130,12 @@ def slerp(a: Array, b: Array, t: float) -> Array:
     sine = np.sin(omega)
     regular = sine > _PARALLEL
     divisor = np.where(regular, sine, 1.0)
-    arc = np.sin((1.0 - t) * omega) / divisor * u + np.sin(t * omega) / divisor * v
-    half_turn = np.cos(t * np.pi) * u + np.sin(t * np.pi) * _square_to(u)
-    degenerate = np.where(omega < 1.0, (1.0 - t) * u + t * v, half_turn)
-    way = np.where(regular, arc, degenerate) * length
-    exact = a64 if t == 0.0 else b64 if t == 1.0 else way
-    return np.asarray(exact, dtype=dtype)
+    way = np.sin((1.0 - t) * omega) / divisor * u + np.sin(t * omega) / divisor * v
+    if not regular.all():
+        half_turn = np.cos(t * np.pi) * u + np.sin(t * np.pi) * _square_to(u)
+        straight = (1.0 - t) * u + t * v
+        way = np.where(regular, way, np.where(omega < 1.0, straight, half_turn))
+    return np.asarray(way * length, dtype=dtype)
 
 
 def _norm(x: Array) -> Array:
@@ -148,7 +150,8 @@ def _directions(a: Array, length_a: Array, b: Array, length_b: Array) -> tuple[A
 
 def _square_to(u: Array) -> Array:
     """A unit vector at right angles to each unit vector of [..., dim] (zero where dim is 1)."""
-    axis = np.eye(u.shape[-1])[np.argmin(np.abs(u), axis=-1)]
+    axis = np.zeros_like(u)
+    np.put_along_axis(axis, np.argmin(np.abs(u), axis=-1)[..., None], 1.0, axis=-1)
     square = axis - np.sum(axis * u, axis=-1, keepdims=True) * u
     length = _norm(square)
     return np.asarray(square / np.where(length > 0.0, length, 1.0))

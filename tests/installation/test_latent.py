@@ -180,3 +180,10 @@ def test_weighted_points_name_the_mixture_in_w():
 def test_latent_in_w_refuses_to_be_a_z_vector():
     with pytest.raises(ValueError, match="map its weighted_points"):
         latent_vector(Latent("w", Seed(1), Seed(2), 0.5), 64)
+
+
+def test_vector_of_a_latent_is_the_callers_to_write_to():
+    for weight in (0.0, 0.5, 1.0):
+        vector = latent_vector(Latent("z", Seed(1), Seed(2), weight), 8)
+        vector[0] = 3.0
+    assert point_vector(Seed(1), 8)[0] != 3.0
