@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from models import fir_design, textbook
 from models.equalised import LRELU_SLOPE, SQRT2, FullyConnected, MappingNetwork
-from models.filtered_lrelu import Geometry, down_matrix, filtered_lrelu, up_matrix
+from models.filtered_lrelu import FilteredLrelu, Geometry, Route
 from models.layer_schedule import LayerSpec, ScheduleOptions, schedule
 
-Path: TypeAlias = Literal["banded", "textbook"]
+Path: TypeAlias = Literal["auto", "banded", "depthwise", "textbook"]
 
 
 class SynthesisInput(nn.Module):
@@ -91,7 +91,7 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("down_filter", down)
         self.gain = 1.0 if spec.is_torgb else SQRT2
         self.slope = 1.0 if spec.is_torgb else LRELU_SLOPE
-        self.geometry = Geometry(
+        geometry = Geometry(
             in_size=source.size + kernel - 1,
             out_size=target.size,
             up=spec.up_factor,
@@ -99,6 +99,9 @@ class SynthesisLayer(nn.Module):
             padding=spec.padding,
             up_taps=spec.up_taps,
             down_taps=spec.down_taps,
+        )
+        self.filtered_lrelu = FilteredLrelu(
+            geometry, gain=self.gain, slope=self.slope, clamp=conv_clamp
         )
 
     def styles(self, w: Tensor) -> Tensor:
@@ -109,7 +112,7 @@ class SynthesisLayer(nn.Module):
         return styles
 
     def forward(
-        self, x: Tensor, w: Tensor, path: Path = "banded", update_ema: bool = False
+        self, x: Tensor, w: Tensor, path: Path = "auto", update_ema: bool = False
     ) -> Tensor:
         """Return the layer's output [N, C', H', W'] for x [N, C, H, W] and w [N, w_dim].
 
@@ -121,7 +124,7 @@ class SynthesisLayer(nn.Module):
         gain = self.magnitude_ema.rsqrt()
         if path == "textbook":
             return self._textbook(x, self.styles(w), gain)
-        return self._banded(x, self.styles(w), gain)
+        return self._fast(x, self.styles(w), gain, None if path == "auto" else path)
 
     def _textbook(self, x: Tensor, styles: Tensor, gain: Tensor) -> Tensor:
         y = textbook.modulated_conv2d(
@@ -145,44 +148,27 @@ class SynthesisLayer(nn.Module):
             clamp=self.conv_clamp,
         )
 
-    def _banded(self, x: Tensor, styles: Tensor, gain: Tensor) -> Tensor:
+    def _fast(self, x: Tensor, styles: Tensor, gain: Tensor, route: Route | None) -> Tensor:
         weight: Tensor = self.weight
+        bias = self.bias[None, :, None, None]
         demodulation = None
         if not self.spec.is_torgb:
             weight = weight * weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
             styles = styles * styles.square().mean(dim=1, keepdim=True).rsqrt()
             energy = styles.square() @ weight.square().sum(dim=(2, 3)).t()
             demodulation = (energy + 1e-8).rsqrt()
-        bias = self.bias[None, :, None, None]
-        y = F.conv2d(
-            x * (styles * gain)[:, :, None, None], weight, padding=self.spec.conv_kernel - 1
-        )
+        padding = self.spec.conv_kernel - 1
+        y = F.conv2d(x * (styles * gain)[:, :, None, None], weight, padding=padding)
         y = (
             y + bias
             if demodulation is None
             else torch.addcmul(bias, y, demodulation[:, :, None, None])
         )
-        up = down = radial = None
-        if self.up_filter is not None:
-            up = up_matrix(self.geometry, self.up_filter)
-        if self.down_filter is not None and self.down_filter.ndim == 2:
-            radial = self.down_filter
-        elif self.down_filter is not None:
-            down = down_matrix(self.geometry, self.down_filter)
-        return filtered_lrelu(
-            y,
-            up,
-            down,
-            radial=radial,
-            stride=self.spec.down_factor,
-            gain=self.gain,
-            slope=self.slope,
-            clamp=self.conv_clamp,
-        )
+        return self.filtered_lrelu(y, self.up_filter, self.down_filter, route)
 
 
 class SynthesisNetwork(nn.Module):
-    """From ws to a picture. `path` chooses how: "banded" (fast) or "textbook" (the yardstick)."""
+    """From ws to a picture. `path` is "auto" (fast), "banded", "depthwise" or "textbook"."""
 
     def __init__(
         self,
@@ -193,7 +179,7 @@ class SynthesisNetwork(nn.Module):
         output_scale: float = 0.25,
         conv_clamp: float | None = 256.0,
         magnitude_ema_beta: float = 0.999,
-        path: Path = "banded",
+        path: Path = "auto",
         **options: Any,  # noqa: ANN401  (fields of ScheduleOptions)
     ) -> None:
         super().__init__()

@@ -8,10 +8,10 @@ from tests.models.golden_weights import GOLDEN, assert_matches, fill, hashed_ten
 
 CASES = ["T6", "R6", "T14", "R14"]
 NAMED_CASES = ["T6", "R6"]  # the golden file lists keys for these only
-PATHS = ["banded", "textbook"]
+PATHS = ["banded", "depthwise", "textbook"]
 
 
-def golden_generator(case, path="banded"):
+def golden_generator(case, path="auto"):
     generator = fill(Generator(**GOLDEN[case]["kwargs"])).eval()
     generator.synthesis.path = path
     return generator
