@@ -180,7 +180,9 @@ class Renderer:
     def _target(self, use: str, size: Size) -> moderngl.Framebuffer:
         key = (use, size)
         if key not in self._targets:
-            texture = self._ctx.texture(size, 4, dtype="f2")
+            # Half floats hold a blend to a tenth of a level; a second rounding would show as a
+            # darker white, and llvmpipe is as quick with single precision.
+            texture = self._ctx.texture(size, 4, dtype="f4" if use == "strip" else "f2")
             texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
             self._targets[key] = self._ctx.framebuffer([texture])
         return self._targets[key]

@@ -46,9 +46,9 @@ void main() {
     if (inverse_gamma != 1.0) graded = pow(graded, vec3(inverse_gamma));
     graded *= brightness;
     if (levels > 0.0) {
-        // Within half a level and never at it: black stays black, white stays white.
+        // Just within half a level: black stays black, white stays white.
         vec3 noise = (vec3(hash(uvec3(pixel, tick)) >> 9u) + 0.5) / 8388608.0 - 0.5;
-        graded += noise / levels;
+        graded += 0.99 * noise / levels;
     }
     colour = vec4(graded, opacity);
 }
