@@ -8,7 +8,7 @@ EfficientNet-lite0. Unbiased means that it may be negative near 0. precision, re
 pictures inside the real ones' manifold, and the reverse (Kynkäänniemi 2019, 1904.06991, k = 3).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,6 +28,10 @@ SUBSET_SIZE: Final = 500
 NEIGHBOURS: Final = 3  # the paper's k
 _BATCH: Final = 16
 _FEWEST: Final = 16  # below this a variance over subsets says nothing
+
+
+Row = dict[str, float | int | str]
+Draw = Callable[[int, int], Tensor]  # (first seed, how many) -> pictures [n, 3, H, W]
 
 
 class MetricsError(Exception):
@@ -57,7 +61,7 @@ class Kid:
     subsets: int
     subset_size: int
 
-    def row(self) -> dict[str, float | int | str]:
+    def row(self) -> Row:
         """Return the columns of metrics.jsonl; rows are comparable only if the last four agree."""
         return {
             "kid_lite0": self.mean,
@@ -185,8 +189,24 @@ def precision_recall(real: Tensor, fake: Tensor) -> tuple[float, float]:
     return _share_inside(fake, real), _share_inside(real, fake)
 
 
-def measure(real: Tensor, fake: Tensor, *, seed: int = 0) -> dict[str, float | int | str]:
+def measure(real: Tensor, fake: Tensor, *, seed: int = 0) -> Row:
     """Return one row for metrics.jsonl: kid_lite0 with its columns, precision and recall."""
     precision, recall = precision_recall(real, fake)
     row = kid_lite0(real, fake, seed=seed).row()
     return {**row, "precision_lite0": precision, "recall_lite0": recall}
+
+
+def against(
+    data: Pictures, cache: FeatureCache, *, n_real: int = N_REAL, n_fake: int = N_FAKE
+) -> Callable[[Draw], Row]:
+    """Return what measures a model against `data`: give it a way to draw, get a metrics row.
+
+    The model is always asked for the pictures of the same seeds, 0 … n_fake - 1, in small batches.
+    """
+
+    def measured(draw: Draw) -> Row:
+        starts = range(0, n_fake, _BATCH)
+        made = features(draw(start, min(_BATCH, n_fake - start)) for start in starts)
+        return measure(cache.real(data, n_real), made)
+
+    return measured

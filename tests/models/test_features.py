@@ -47,7 +47,9 @@ def test_endpoints_have_the_stated_channels_strides_and_unit_length():
 def test_a_gradient_reaches_every_pixel_but_no_weight():
     picture = ramps(64).requires_grad_()
     target = [m.detach() for m in lite0().endpoints(-ramps(64))]
-    loss = sum((a - b).square().sum() for a, b in zip(lite0().endpoints(picture), target))
+    loss = sum(
+        (a - b).square().sum() for a, b in zip(lite0().endpoints(picture), target, strict=True)
+    )
     loss.backward()
     assert torch.isfinite(picture.grad).all()
     assert (picture.grad.abs().sum(1) > 0).float().mean() > 0.99
