@@ -4,7 +4,7 @@ A card or a snapshot is somebody else's file: its numbers are bounded here, befo
 decides how much memory a network takes. torch is imported only inside `build`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,9 +132,43 @@ def build(kind: str, arguments: Mapping[str, Any]) -> "nn.Module":
         if kind == "stylegan2":
             from models import stylegan2
 
-            return stylegan2.Generator(**arguments)
-        from models import stylegan3
+            generator: nn.Module = stylegan2.Generator(**arguments)
+        else:
+            from models import stylegan3
 
-        return stylegan3.Generator(**arguments)
+            generator = stylegan3.Generator(**arguments)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
         raise InvalidArguments(f"arguments don't fit together: {error}") from error
+    return generator
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a generator's state dict looks like, without its memory."""
+
+    shapes: dict[str, tuple[int, ...]]
+    num_ws: int
+
+
+def outline(kind: str, arguments: Mapping[str, Any]) -> Outline:
+    """Build a generator on torch's meta device, which has shapes but no memory, and describe it."""
+    import torch
+
+    with torch.device("meta"):
+        generator = build(kind, arguments)
+    shapes = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
+    num_ws: Any = generator.num_ws
+    return Outline(shapes, num_ws)
+
+
+def shape_differences(
+    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, str]]:
+    """Yield (what was found, what was expected) for each tensor that isn't as it should be."""
+    for name in sorted(expected.keys() - found.keys()):
+        yield f"the weights lack {name}", f"{len(expected)} tensors"
+    for name in sorted(found.keys() - expected.keys()):
+        yield f"the weights have a tensor {name[:80]!r} too many", f"{len(expected)} tensors"
+    for name in sorted(found.keys() & expected.keys()):
+        if found[name] != expected[name]:
+            yield f"{name} has shape {list(found[name])}", f"{list(expected[name])}"

@@ -6,11 +6,17 @@ header, its shapes and its numbers.
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.architecture import InvalidArguments, build, check_arguments
+from models.architecture import (
+    InvalidArguments,
+    build,
+    check_arguments,
+    outline,
+    shape_differences,
+)
 from models.card import Card, InvalidCard, read_card
 from models.image_model import ImageModel
 from models.testcard import TestCard
@@ -155,16 +161,8 @@ def _generator(path: Path, card: Card) -> "nn.Module":
     if digest != card.sha256:
         remedy = "the file was damaged or changed: copy or import it again"
         raise ModelUnavailable(str(path), f"sha256 {digest}", f"{card.sha256} (card)", remedy)
-    with torch.device("meta"):
-        outline = _built(path, card)
-    if outline.num_ws != card.num_ws:
-        found = f"num_ws is {card.num_ws}"
-        raise ModelUnavailable(str(card_path(path)), found, f"{outline.num_ws}", "mend the card")
-    for problem in _mismatches(entries, outline):
-        raise ModelUnavailable(
-            str(card_path(path)), *problem, "use the card made with these weights"
-        )
-    generator = _built(path, card)
+    _check_shapes(path, card, entries)
+    generator = build(card.kind, card.arguments)
     generator.load_state_dict(load_file(path), strict=True)
     for name, tensor in generator.state_dict().items():
         if not torch.isfinite(tensor).all():
@@ -173,24 +171,19 @@ def _generator(path: Path, card: Card) -> "nn.Module":
     return generator
 
 
-def _built(path: Path, card: Card) -> "nn.Module":
+def _check_shapes(path: Path, card: Card, entries: Mapping[str, Entry]) -> None:
+    place = str(card_path(path))
     try:
-        return build(card.kind, card.arguments)
+        expected = outline(card.kind, card.arguments)
     except InvalidArguments as error:
-        place, wanted = str(card_path(path)), f"arguments of a {card.kind}"
+        wanted = f"arguments of a {card.kind}"
         raise ModelUnavailable(place, f"{error}", wanted, "mend the card") from error
-
-
-def _mismatches(entries: dict[str, Entry], outline: "nn.Module") -> Iterator[tuple[str, str]]:
-    """Yield (found, expected) for each tensor that isn't as the card's architecture has it."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in outline.state_dict().items()}
-    for name in shapes.keys() - entries.keys():
-        yield f"the weights lack {name}", f"{len(shapes)} tensors"
-    for name in entries.keys() - shapes.keys():
-        yield f"the weights have a tensor {name[:80]!r} too many", f"{len(shapes)} tensors"
-    for name in shapes.keys() & entries.keys():
-        if entries[name].shape != shapes[name]:
-            yield f"{name} has shape {list(entries[name].shape)}", f"{list(shapes[name])}"
+    if expected.num_ws != card.num_ws:
+        found = f"num_ws is {card.num_ws}"
+        raise ModelUnavailable(place, found, f"{expected.num_ws}", "mend the card")
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    for problem in shape_differences(shapes, expected.shapes):
+        raise ModelUnavailable(place, *problem, "use the card made with these weights")
 
 
 def _device(device: str, path: Path) -> str:

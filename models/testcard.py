@@ -66,7 +66,7 @@ class TestCard:
         power_N1 = np.mean(np.square(z_NZ), axis=1, keepdims=True, dtype=np.float32)
         w_NW = z_NZ / np.sqrt(power_N1 + np.float32(1e-8))
         truncated = cutoff is None or cutoff > 0
-        w_NW = w_NW * (psi if truncated else 1.0)
+        w_NW = w_NW * (psi if truncated else 1.0) + 0.0  # no -0: its angle differs from that of 0
         return w_NW.astype(np.float32)[:, None, :]
 
     def synthesize(self, ws: Floats, out: NDArray[Any] | None = None) -> NDArray[Any]:
