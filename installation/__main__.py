@@ -32,12 +32,9 @@ ShowFile = Annotated[Path, typer.Argument(metavar="SHOW", help="The show's YAML 
 SizeOption = Annotated[str, typer.Option("--size", metavar="WxH", help="Size in pixels.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="TIME", help="2026-12-24T18:00, in the show's time zone; @SECONDS."
-    ),
-]
+TIME = "2026-12-24T18:00, in the show's time zone, or @SECONDS; default now."
+AtOption = Annotated[str | None, typer.Option("--at", metavar="TIME", help=TIME)]
+FromOption = Annotated[str | None, typer.Option("--from", metavar="TIME", help=TIME)]
 
 
 @app.command()
@@ -105,12 +102,12 @@ def check(
 def still(
     show_file: ShowFile,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png")],
-    at: FromOption = None,
+    at: AtOption = None,
     size: SizeOption = "1024x1024",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Write the picture a show has at one time (default: now) as a PNG."""
+    """Write the picture a show has at one time as a PNG."""
     from PIL import Image
 
     from installation.app import RenderOptions, rendered
