@@ -1,35 +1,8 @@
 """Where a scene's walk is at a show time. Knows no clock, no model and no GPU."""
 
 from installation.easing import EASES
-from installation.latent import (
-    Drawn,
-    Given,
-    Latent,
-    Point,
-    Seed,
-    latent_vector,
-    lerp,
-    point_vector,
-    slerp,
-    weighted_points,
-)
+from installation.latent import Drawn, Latent, Point
 from installation.show import Pacing, Scene, Walk
-
-__all__ = [
-    "Drawn",
-    "Given",
-    "Latent",
-    "Point",
-    "Seed",
-    "latent_at",
-    "latent_vector",
-    "lerp",
-    "point_vector",
-    "position_at",
-    "slerp",
-    "waypoint",
-    "weighted_points",
-]
 
 
 def position_at(scene: Scene, show_time_s: float) -> float:

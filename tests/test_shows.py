@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from installation.frame_plan import FramePlan, keys_at, models_within, plan
-from installation.latent_walker import latent_at, latent_vector
+from installation.latent import latent_vector
+from installation.latent_walker import latent_at
 from installation.scheduler import next_change
 from installation.show import load_show
 from installation.state import Grid, initial_state

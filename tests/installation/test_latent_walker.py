@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from installation.latent_walker import Drawn, Seed, latent_at, latent_vector, position_at
+from installation.latent import Drawn, Seed, latent_vector
+from installation.latent_walker import latent_at, position_at
 from installation.show import Pacing, Scene, Walk
 
 ROUNDS = settings(derandomize=True, deadline=None, max_examples=60)
