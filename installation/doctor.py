@@ -247,8 +247,11 @@ def zones(name: str = "Europe/Berlin") -> Line:
         winter = datetime.datetime(2020, 1, 1, tzinfo=zone).utcoffset()
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         return Line("time zones", "fail", f"{name} is unknown", "pip install tzdata")
-    hours = winter / datetime.timedelta(hours=1) if winter is not None else 0.0
-    return Line("time zones", "ok", f"known ({name} in winter: UTC{hours:+.0f})")
+    if winter != datetime.timedelta(hours=1):
+        return Line(
+            "time zones", "fail", f"{name} is {winter} ahead in winter", "pip install tzdata"
+        )
+    return Line("time zones", "ok", f"known ({name} is an hour ahead in winter)")
 
 
 def cpu_flags_of(cpuinfo: str) -> frozenset[str]:

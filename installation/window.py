@@ -138,6 +138,14 @@ class WindowSurface:
         return True  # pyglet would set a projection of its own
 
 
+def screens() -> list[Screen]:
+    """The monitors that X knows, for a person to choose from. Raises SurfaceUnavailable."""
+    try:
+        return [rectangle for rectangle, _ in _x_screens()]
+    except Exception as error:  # pyglet's own are many and share no parent
+        raise SurfaceUnavailable(_no_window(error)) from error
+
+
 def _x_screens() -> list[tuple[Screen, Any]]:
     import pyglet
 
