@@ -99,14 +99,12 @@ class Renderer:
         target = self._target("picture", size)
         target.clear(0.0, 0.0, 0.0, 1.0)
         self._ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
-        self._ctx.enable_only(moderngl.BLEND)
         for layer, small in zip(pictures, enlarged, strict=True):
             if small is None:
                 self._keys(layer, target, layer.opacity)
             else:
                 finish = _Finish(opacity=layer.opacity)
                 self._resample(small, target, (0, 0), place(layer.size, size, "contain"), finish)
-        self._ctx.enable_only(moderngl.NOTHING)
         return _texture(target)
 
     def _alone(self, layer: LayerPictures) -> moderngl.Texture:
@@ -175,6 +173,10 @@ class Renderer:
             one.program[uniform] = value
         target.use()
         target.viewport = viewport
+        # Only an opacity is blended; elsewhere 0 times an old texel could be 0 times NaN.
+        self._ctx.enable_only(
+            moderngl.BLEND if values.get("opacity", 1.0) < 1.0 else moderngl.NOTHING
+        )
         one.render(moderngl.TRIANGLES, vertices=3)
 
     def _target(self, use: str, size: Size) -> moderngl.Framebuffer:
