@@ -117,6 +117,19 @@ class MappedMemory:
             log.warning("an image's memory is still in use elsewhere: leaving it mapped")
 
 
+class DeviceArray:
+    """Device memory as numba, cupy and torch describe it (CUDA Array Interface, version 3)."""
+
+    def __init__(self, pointer: int, shape: Shape, dtype: str) -> None:
+        self.__cuda_array_interface__ = {
+            "shape": shape,
+            "typestr": f"<{dtype}",
+            "data": (pointer, False),
+            "strides": None,
+            "version": 3,
+        }
+
+
 class CudaStreams(Protocol):
     """What the cuda route needs of torch."""
 

@@ -22,6 +22,7 @@ from installation.gl_calls import can_map
 from installation.slot_memory import (
     CopiedMemory,
     CudaMemory,
+    DeviceArray,
     MappedMemory,
     Shape,
     SlotMemory,
@@ -292,16 +293,3 @@ class TorchStreams:
         import torch
 
         return torch.as_tensor(DeviceArray(pointer, shape, dtype), device=self._device)
-
-
-class DeviceArray:
-    """Device memory as numba, cupy and torch describe it (CUDA Array Interface, version 3)."""
-
-    def __init__(self, pointer: int, shape: Shape, dtype: str) -> None:
-        self.__cuda_array_interface__ = {
-            "shape": shape,
-            "typestr": f"<{dtype}",
-            "data": (pointer, False),
-            "strides": None,
-            "version": 3,
-        }

@@ -15,8 +15,8 @@ import pytest
 
 from installation.cuda_buffer import CudaRefused, checked, cuda_index, why_apart
 from installation.offscreen import OffscreenSurface
-from installation.slot_memory import CudaMemory
-from installation.upload import DeviceArray, Ring, Route, choose_route
+from installation.slot_memory import CudaMemory, DeviceArray
+from installation.upload import Ring, Route, choose_route
 
 pytestmark = pytest.mark.gl
 
