@@ -8,7 +8,7 @@ EfficientNet-lite0. Unbiased means that it may be negative near 0. precision, re
 pictures inside the real ones' manifold, and the reverse (Kynkäänniemi 2019, 1904.06991, k = 3).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -31,7 +31,6 @@ _FEWEST: Final = 16  # below this a variance over subsets says nothing
 
 
 Row = dict[str, float | int | str]
-Draw = Callable[[int, int], Tensor]  # (first seed, how many) -> pictures [n, 3, H, W]
 
 
 class MetricsError(Exception):
@@ -194,19 +193,3 @@ def measure(real: Tensor, fake: Tensor, *, seed: int = 0) -> Row:
     precision, recall = precision_recall(real, fake)
     row = kid_lite0(real, fake, seed=seed).row()
     return {**row, "precision_lite0": precision, "recall_lite0": recall}
-
-
-def against(
-    data: Pictures, cache: FeatureCache, *, n_real: int = N_REAL, n_fake: int = N_FAKE
-) -> Callable[[Draw], Row]:
-    """Return what measures a model against `data`: give it a way to draw, get a metrics row.
-
-    The model is always asked for the pictures of the same seeds, 0 … n_fake - 1, in small batches.
-    """
-
-    def measured(draw: Draw) -> Row:
-        starts = range(0, n_fake, _BATCH)
-        made = features(draw(start, min(_BATCH, n_fake - start)) for start in starts)
-        return measure(cache.real(data, n_real), made)
-
-    return measured

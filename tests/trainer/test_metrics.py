@@ -8,7 +8,6 @@ from trainer import metrics, peeps
 from trainer.metrics import (
     FeatureCache,
     MetricsError,
-    against,
     features,
     kid_lite0,
     measure,
@@ -179,19 +178,6 @@ def test_another_data_set_extractor_or_choice_has_another_cache_file(
     monkeypatch.setattr(metrics, "PREPROCESSING", "area-96")
     paths.add(cache.path(data, 20, 0))
     assert len(paths) == 6
-
-
-def test_a_model_is_measured_on_the_same_seeds_each_time(tmp_path, pictures):
-    asked = []
-
-    def draw(first, count):
-        asked.append((first, count))
-        return pictures[48 + first : 48 + first + count]
-
-    row = against(Drawn(pictures), FeatureCache(tmp_path), n_real=40, n_fake=40)(draw)
-    assert asked == [(0, 16), (16, 16), (32, 8)]
-    assert (row["kid_lite0_n_real"], row["kid_lite0_n_fake"]) == (40, 40)
-    assert row["precision_lite0"] > 0.5
 
 
 def test_too_few_pictures_are_refused_with_the_number_needed():
