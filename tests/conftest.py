@@ -1,8 +1,8 @@
 """What every test may ask for: a hand-moved clock, a small show, a surface that is memory."""
 
 import os
-
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
@@ -79,3 +79,25 @@ def surface() -> Iterator[object]:
     made = OffscreenSurface((96, 64))
     yield made
     made.close()
+
+
+@pytest.fixture
+def count_calls() -> Callable[[Callable[[], object]], int]:
+    """Counts the calls a piece of work makes: its cost, without a clock that others disturb."""
+
+    def count(work: Callable[[], object]) -> int:
+        calls = 0
+
+        def note(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        work()  # fills caches, so that both counts find them full
+        sys.setprofile(note)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    return count
