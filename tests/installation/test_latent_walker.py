@@ -1,5 +1,4 @@
 import random
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -112,14 +111,8 @@ def test_spline_names_the_four_points_around_it():
     assert points == [Drawn(5, index) for index in (2, 3, 4, 5)]
 
 
-def test_position_a_billion_is_answered_as_quickly_as_zero():
+def test_position_a_billion_costs_as_many_steps_as_zero(count_calls):
     scene = Scene("a", "m", Walk(seed=5), pacing=Pacing(0, 1, "linear"))
-
-    def cost(start):
-        begin = perf_counter()
-        for step in range(200):
-            latent_at(scene, start + step)
-        return perf_counter() - begin
-
     assert latent_at(scene, 1e9 + 0.5).weight == 0.5
-    assert min(cost(1e9) for _ in range(5)) < 5 * min(cost(0.0) for _ in range(5)) + 1e-3
+    near = count_calls(lambda: latent_at(scene, 0.25))
+    assert count_calls(lambda: latent_at(scene, 1e9 + 0.25)) == near

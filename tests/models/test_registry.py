@@ -77,7 +77,7 @@ def test_an_unknown_name_says_where_and_what_else(show):
 
 def test_a_pickle_is_refused_with_the_command_to_run(show):
     error = refused("a snapshot pickle", "ffhq.pkl", beside=show)
-    assert error.remedy == "run: wanderer import-model ffhq.pkl"
+    assert error.remedy == "run: ./wanderer import-model ffhq.pkl"
 
 
 def test_a_loaded_model_carries_its_card(show):

@@ -54,6 +54,7 @@ def test_the_card_says_what_is_known_and_no_more(tmp_path, folder):
 
 def test_the_contact_sheet_holds_sixteen_pictures(tmp_path, folder):
     imported = import_snapshot(pickled(tmp_path), folder)
+    assert str(imported).endswith("network-snapshot-000200.sheet.png")
     with Image.open(imported.sheet) as sheet:
         assert sheet.size == (4 * 258 + 2, 4 * 258 + 2)
 
