@@ -138,10 +138,15 @@ def _draw_quality(axis: Axes, rows: Sequence[Row], name: str) -> None:
 
 
 def _draw_lines(axis: Axes, rows: Sequence[Row], names: Sequence[str], title: str) -> None:
-    for name, hue in zip(names, _HUES, strict=False):
+    for name in names:
         kimg, value = _series(rows, name)
+        # By name, not by place: a colour means the same in the curves of all runs.
+        hue = _HUES[(SHARES if name in SHARES else LOSSES).index(name)]
         label = name.removesuffix("_lite0").replace("_", " ")
-        axis.plot(kimg, value, color=hue, linewidth=1.1, label=label)
+        dot = "o" if name in SHARES else ""  # few and far between, like the quality
+        axis.plot(kimg, value, color=hue, linewidth=1.1, marker=dot, markersize=3, label=label)
+    if set(names) <= set(SHARES):
+        axis.set_ylim(-0.02, 1.02)
     # Above the axis, right of the title: no line can run through it.
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(names), fontsize=8,
