@@ -17,7 +17,7 @@ from models.features import FeaturesUnavailable, lite0
 from trainer import metrics, runs, session, store
 from trainer.dataset import DataSet
 from trainer.settings import Settings, adjusted
-from trainer.training_loop import Training, new_training
+from trainer.training import Training, new_training
 
 log = logging.getLogger("wanderer.train")
 
@@ -65,8 +65,7 @@ def branch(
     """Start a new run in `out` from a snapshot, with some rates or weights changed."""
     state = state_of(named)
     settings = adjusted(store.read_settings(state), changes)
-    known = None if data else runs.find(state.parents[2]).origin.data
-    pictures = DataSet(data or Path(str(known)))
+    pictures = DataSet(data or Path(runs.find(state.parents[2]).origin.data))
     training = _training(settings, pictures, machine)
     store.load_state(training, state)
     parent = f"{state.parents[2].name}/{state.parent.name}"
@@ -123,7 +122,9 @@ def _keep_freed_memory() -> None:
 
 def _carry(run: runs.Run, training: Training, pace: session.Pace, machine: Machine) -> Path:
     with runs.held(run), _logged(run.folder / "log.txt"), session.stoppable() as stop:
-        log.info("%8.3f kimg  %s: to %g kimg", training.counters.images / 1000, run.folder, pace.kimg)
+        log.info(
+            "%8.3f kimg  %s: to %g kimg", training.counters.images / 1000, run.folder, pace.kimg
+        )
         measure = _measure(run, training, machine)
         return session.carry_on(run, training, pace, stop, measure=measure)
 

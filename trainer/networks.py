@@ -79,8 +79,8 @@ def move_average(average: nn.Module, live: nn.Module, beta: float) -> None:
     """Let parameters of `average` become β·average + (1 − β)·live, and copy the buffers."""
     for slow, fast in zip(average.parameters(), live.parameters(), strict=True):
         slow.lerp_(fast, 1.0 - beta)
-    for slow, fast in zip(average.buffers(), live.buffers(), strict=True):
-        slow.copy_(fast)
+    for kept, now in zip(average.buffers(), live.buffers(), strict=True):
+        kept.copy_(now)
 
 
 def average_decay(batch: int, half_life: float, images: int, ramp: float) -> float:

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.settings import Settings
+from trainer.settings import Settings, one_line
 
 SNAPSHOTS = "snapshots"
 METRICS = "metrics.jsonl"
@@ -56,7 +56,7 @@ def home() -> Path:
 def place(name_or_path: str) -> Path:
     """Return a run's folder: a bare name lies in `home()`, anything with a slash is a path."""
     path = Path(name_or_path).expanduser()
-    return path if len(path.parts) > 1 or path.is_absolute() else home() / path
+    return path if os.sep in name_or_path else home() / path
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def find(folder: Path) -> Run:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunUnusable(
-            f"{path}: can't be read ({error}); restore it, or start a new run from one of its "
+            f"{path}: can't be read ({one_line(error)}); restore it, or start a new run from one of its "
             "snapshots with --resume SNAPSHOT --out NAME"
         ) from error
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stream = Literal["z", "z_generator", "prior", "directions", "pictures", "pull", "augment", "init"]
+Stream = Literal["z", "z_generator", "prior", "directions", "pictures", "pull", "init"]
 
 _STREAMS: dict[Stream, int] = {
     "z": 1,
@@ -21,7 +21,6 @@ _STREAMS: dict[Stream, int] = {
     "directions": 4,
     "pictures": 5,
     "pull": 6,
-    "augment": 7,
     "init": 8,
 }
 

@@ -23,7 +23,8 @@ from models.card import Card, write_card
 from models.sheet import contact_sheet, to_uint8
 from trainer import runs, store
 from trainer.networks import generator_arguments
-from trainer.training_loop import Losses, Training
+from trainer.training import Training
+from trainer.training_loop import Losses, step
 
 log = logging.getLogger("wanderer.train")
 
@@ -121,7 +122,7 @@ def _train_for_a_while(training: Training, pace: Pace, stop: Stop) -> Row:
     begun, images = time.monotonic(), counters.images
     while not (stop.asked or _is_told(training, pace, begun)):
         before = time.monotonic()
-        tally.add(training.step())
+        tally.add(step(training))
         counters.seconds += time.monotonic() - before
     pace_s = 1000 * (time.monotonic() - begun) / max(1, counters.images - images)
     means = tally.means()
@@ -184,7 +185,7 @@ def pictures(training: Training, start: int, count: int) -> torch.Tensor:
     drawn = np.concatenate([np.random.RandomState(seed).randn(1, z_dim) for seed in seeds])
     z_NZ = torch.from_numpy(drawn).to(training.device, torch.float32)
     with torch.inference_mode():
-        made = [training.networks.average(part_NZ) for part_NZ in z_NZ.split(8)]
+        made = [training.networks.average(part_NZ) for part_NZ in torch.split(z_NZ, 8)]
     return torch.cat(made).cpu()
 
 
@@ -194,7 +195,7 @@ def _reconstructions(training: Training, columns: int) -> torch.Tensor:
     reals_NCHW = training.pictures.batch(torch.arange(take))
     made = []
     with torch.inference_mode():
-        for part_NCHW in reals_NCHW.split(columns):
+        for part_NCHW in torch.split(reals_NCHW, columns):
             codes = training.networks.encoder(part_NCHW.to(training.device))
             made += [part_NCHW, training.networks.average(codes).cpu()]
     return torch.cat(made)
@@ -228,5 +229,3 @@ def write_network(training: Training, folder: Path, name: str, origin: runs.Orig
     )
     write_card(card, folder / "network.card.yaml")
     return sha256
-
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
@@ -20,7 +20,6 @@ ADJUSTABLE = (
     "generator_lr",
     "discriminator_lr",
     "encoder_lr",
-    "augment_target",
     "ema_kimg",
 )
 
@@ -78,8 +77,6 @@ class Settings(BaseModel):
     encoder_lr: float = Field(default=0.001, gt=0.0)
     ema_kimg: float | None = Field(default=None, gt=0.0)  # half-life; None: batch · 10/32
     ema_ramp: float = Field(default=0.05, gt=0.0)
-    augment_target: float | None = Field(default=None, gt=0.0, lt=1.0)  # None: no augmentation
-    augment_kimg: float = Field(default=100.0, gt=0.0)  # images for p to go from 0 to 1
 
     @property
     def rounds(self) -> int:
@@ -116,3 +113,14 @@ def adjusted(settings: Settings, changes: dict[str, object]) -> Settings:
             f"{', '.join(ADJUSTABLE)}; start a new run for anything else"
         )
     return Settings.model_validate({**settings.model_dump(), **changes})
+
+
+def one_line(error: Exception) -> str:
+    """Return an error as one line; of refused settings each name, what is wrong, what was found."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+        + (f" (found {problem['input']!r})" if problem["loc"] else "")
+        for problem in error.errors(include_url=False)
+    )

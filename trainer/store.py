@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from trainer.settings import Settings
-from trainer.training_loop import Counters, Training
+from trainer.training import Counters, Training
 
 FORMAT = "wanderer-training-1"
 STATE = "state.safetensors"

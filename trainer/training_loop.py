@@ -1,6 +1,6 @@
-"""One step of training after another: warm start by reconstruction, then adversarial phases.
+"""One step of training: the warm start by reconstruction, then the adversarial phases.
 
-Owns networks, optimisers and counters; knows no files, no signals, no clock and no command line.
+Knows no files, no signals, no clock and no command line; a training's state is in `training`.
 
 Shape letters: N pictures, C channels, H and W pixels, Z latent width, K codes.
 """
@@ -8,117 +8,34 @@ Shape letters: N pictures, C channels, H and W pixels, Z latent width, K codes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
 from trainer import loss
 from trainer.encoder import onto_sphere
-from trainer.networks import Networks, average_decay, build, move_average
+from trainer.networks import average_decay, move_average
 from trainer.sampling import Stream, normal, pictures_at
-from trainer.settings import Settings
+from trainer.training import Counters, Training
 
 Losses = dict[str, float]
-Features = Callable[[torch.Tensor], Sequence[torch.Tensor]]
-
-
-class Pictures(Protocol):
-    """What the loop needs of a data set: how many, and some of them as float32 [-1, 1]."""
-
-    sha256: str
-
-    def __len__(self) -> int:
-        """Return how many pictures there are."""
-
-    def batch(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return [N, 3, H, W] for int64 indices [N]."""
 
 
 class TrainingDiverged(RuntimeError):
     """A loss or a gradient is no longer a finite number."""
 
 
-@dataclass
-class Counters:
-    """How far a run is. Together with the seed this is all of its randomness."""
-
-    step: int = 0  # of either phase
-    adversarial_step: int = 0
-    images: int = 0  # real pictures the networks were trained on
-    cursor: int = 0  # place in the endless row of shuffled pictures
-    seconds: float = 0.0  # spent in steps, over all resumptions
-
-
-@dataclass
-class Training:
-    """Everything that a snapshot must hold, and `step`, the only way it moves."""
-
-    settings: Settings
-    pictures: Pictures
-    networks: Networks
-    features: Features | None = None
-    device: str = "cpu"
-    counters: Counters = field(default_factory=Counters)
-    optimisers: dict[str, torch.optim.Adam] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Move the networks to the device and give each its optimiser."""
-        for network in vars(self.networks).values():
-            network.to(self.device)
-        self.optimisers = _optimisers(self.settings, self.networks)
-
-    @property
-    def is_warming(self) -> bool:
-        """Whether the next step belongs to the warm start."""
-        return self.counters.images < 1000 * self.settings.warm_start_kimg
-
-    def step(self) -> Losses:
-        """Train on one batch; return the losses. Raises TrainingDiverged on NaN or infinity."""
-        losses = warm_step(self) if self.is_warming else adversarial_step(self)
-        counters, settings = self.counters, self.settings
-        counters.images += settings.batch
-        counters.cursor += settings.batch
-        counters.step += 1
-        beta = average_decay(
-            settings.batch, settings.ema_half_life, counters.images, settings.ema_ramp
-        )
-        move_average(self.networks.average, self.networks.generator, beta)
-        return losses
-
-
-def new_training(
-    settings: Settings,
-    pictures: Pictures,
-    *,
-    features: Features | None = None,
-    device: str = "cpu",
-) -> Training:
-    """Return a training at its very beginning."""
-    return Training(settings, pictures, build(settings), features=features, device=device)
-
-
-def _optimisers(settings: Settings, networks: Networks) -> dict[str, torch.optim.Adam]:
-    """One Adam each; the discriminator's is corrected for the extra R1 step every r steps.
-
-    lr · r/(r+1) and betas^(r/(r+1)): Karras 2020, appendix B.
-    """
-    lazy = settings.r1_every / (settings.r1_every + 1)
-    return {
-        "generator": torch.optim.Adam(
-            networks.generator.parameters(), lr=settings.generator_lr, betas=(0.0, 0.99)
-        ),
-        "discriminator": torch.optim.Adam(
-            networks.discriminator.parameters(),
-            lr=settings.discriminator_lr * lazy,
-            betas=(0.0, 0.99**lazy),
-        ),
-        "encoder": torch.optim.Adam(
-            networks.encoder.parameters(), lr=settings.encoder_lr, betas=(0.9, 0.99)
-        ),
-    }
+def step(training: Training) -> Losses:
+    """Train on one batch; return the losses. Raises TrainingDiverged on NaN or infinity."""
+    losses = warm_step(training) if training.is_warming else adversarial_step(training)
+    counters, settings = training.counters, training.settings
+    counters.images += settings.batch
+    counters.cursor += settings.batch
+    counters.step += 1
+    beta = average_decay(settings.batch, settings.ema_half_life, counters.images, settings.ema_ramp)
+    move_average(training.networks.average, training.networks.generator, beta)
+    return losses
 
 
 # ---- the warm start -------------------------------------------------------------------------
@@ -127,16 +44,16 @@ def _optimisers(settings: Settings, networks: Networks) -> dict[str, torch.optim
 def warm_step(training: Training) -> Losses:
     """Reconstruct a batch through encoder and generator, pulling the codes to the prior."""
     settings, counters = training.settings, training.counters
-    generator = training.networks.generator.requires_grad_(True)
+    training.networks.generator.requires_grad_(True)
     _set_momentum(training.optimisers["generator"], 0.9)  # plain regression: momentum helps
     reals_NCHW = _reals(training)
     losses: Losses = {}
     for part_NCHW in reals_NCHW.chunk(settings.rounds):
         codes_NZ = training.networks.encoder(part_NCHW)
-        pictures_NCHW = generator(codes_NZ, update_emas=True)
+        pictures_NCHW = _generate(training, codes_NZ, update_emas=True)
         share = 1.0 / settings.rounds
-        _reconstruction(training, pictures_NCHW, part_NCHW, losses, share).backward()
-    _pull(training, reals_NCHW, losses).backward()
+        _descend(_reconstruction(training, pictures_NCHW, part_NCHW, losses, share))
+    _descend(_pull(training, reals_NCHW, losses))
     _check(losses, counters)
     _apply(training, "generator", "encoder")
     return losses
@@ -214,14 +131,14 @@ def discriminator_phase(
 ) -> None:
     """Move the discriminator to tell `fakes` (one tensor a micro-batch) from the reals."""
     rounds = training.settings.rounds
-    judge = training.networks.discriminator.requires_grad_(True)
+    training.networks.discriminator.requires_grad_(True)
     signs = 0.0
     for fakes_NCHW, part_NCHW in zip(fakes, reals_NCHW.chunk(rounds), strict=True):
-        on_fakes = loss.on_fakes(judge(fakes_NCHW.detach()))
-        (on_fakes / rounds).backward()
-        logits_N = judge(part_NCHW)
+        on_fakes = loss.on_fakes(_judge(training, fakes_NCHW.detach()))
+        _descend(on_fakes / rounds)
+        logits_N = _judge(training, part_NCHW)
         on_reals = loss.on_reals(logits_N)
-        (on_reals / rounds).backward()
+        _descend(on_reals / rounds)
         _note(losses, "d_fakes", on_fakes, 1.0 / rounds)
         _note(losses, "d_reals", on_reals, 1.0 / rounds)
         signs += float(logits_N.detach().sign().mean()) / rounds
@@ -241,11 +158,11 @@ def generator_phase(
     `fakes` are pictures whose graphs are still held; None: draw new ones.
     """
     rounds = training.settings.rounds
-    judge = training.networks.discriminator.requires_grad_(False)
+    training.networks.discriminator.requires_grad_(False)
     _set_momentum(training.optimisers["generator"], 0.0)
     for fakes_NCHW in fakes or _fresh_fakes(training):
-        fooled = loss.fooled(judge(fakes_NCHW))
-        (fooled / rounds).backward()
+        fooled = loss.fooled(_judge(training, fakes_NCHW))
+        _descend(fooled / rounds)
         _note(losses, "g_fakes", fooled, 1.0 / rounds)
     moved = ["generator"]
     if _keep_reconstructing(training, reals_NCHW, losses):
@@ -264,11 +181,11 @@ def _keep_reconstructing(training: Training, reals_NCHW: torch.Tensor, losses: L
     rounds = math.ceil(take / (settings.micro_batch or settings.batch))
     for part_NCHW in some_NCHW.chunk(rounds):
         codes_NZ = training.networks.encoder(part_NCHW)
-        pictures_NCHW = training.networks.generator(codes_NZ)
+        pictures_NCHW = _generate(training, codes_NZ)
         share = len(part_NCHW) / take
         value = _reconstruction(training, pictures_NCHW, part_NCHW, losses, share)
-        (value * settings.reconstruction_weight).backward()
-    _pull(training, reals_NCHW, losses).backward()
+        _descend(value * settings.reconstruction_weight)
+    _descend(_pull(training, reals_NCHW, losses))
     return True
 
 
@@ -279,7 +196,7 @@ def r1_phase(training: Training, reals_NCHW: torch.Tensor, losses: Losses) -> No
     for part_NCHW in reals_NCHW.chunk(settings.rounds):
         part_NCHW = part_NCHW.detach().requires_grad_(True)
         penalty = loss.r1(judge(part_NCHW), part_NCHW, settings.gamma)
-        (penalty * (settings.r1_every / settings.rounds)).backward()
+        _descend(penalty * (settings.r1_every / settings.rounds))
         _note(losses, "r1", penalty, 1.0 / settings.rounds)
     _check(losses, training.counters)
     _apply(training, "discriminator")
@@ -301,6 +218,30 @@ def _reals(training: Training) -> torch.Tensor:
     return training.pictures.batch(wanted).to(training.device)
 
 
+def _generate(training: Training, z_NZ: torch.Tensor, *, update_emas: bool = False) -> torch.Tensor:
+    """Return float32 pictures; the mapping stays in float32, synthesis may use bfloat16."""
+    generator = training.networks.generator
+    ws = generator.mapping(z_NZ, update_emas=update_emas)
+    with _reduced(training):
+        pictures: torch.Tensor = generator.synthesis(ws, update_emas)
+    return pictures
+
+
+def _judge(training: Training, pictures_NCHW: torch.Tensor) -> torch.Tensor:
+    with _reduced(training):
+        logits: torch.Tensor = training.networks.discriminator(pictures_NCHW)
+    return logits.float()
+
+
+def _reduced(training: Training) -> torch.autocast:
+    """Run matrix products in bfloat16 inside, if that is this training's precision."""
+    return torch.autocast(
+        training.device.partition(":")[0],
+        dtype=torch.bfloat16,
+        enabled=training.precision == "bfloat16",
+    )
+
+
 def _latents(training: Training, stream: Stream) -> torch.Tensor:
     settings = training.settings
     shape = (settings.batch, settings.architecture.z_dim)
@@ -312,7 +253,8 @@ def _fakes(training: Training, *, with_graph: bool) -> list[torch.Tensor]:
     generator = training.networks.generator.requires_grad_(with_graph)
     z_NZ = _latents(training, "z")
     pictures = [
-        generator(part_NZ, update_emas=True) for part_NZ in z_NZ.chunk(training.settings.rounds)
+        _generate(training, part_NZ, update_emas=True)
+        for part_NZ in z_NZ.chunk(training.settings.rounds)
     ]
     generator.requires_grad_(True)
     return pictures
@@ -322,7 +264,12 @@ def _fresh_fakes(training: Training) -> Iterator[torch.Tensor]:
     """Pictures for the generator's phase, one micro-batch at a time, statistics untouched."""
     z_NZ = _latents(training, "z_generator")
     for part_NZ in z_NZ.chunk(training.settings.rounds):
-        yield training.networks.generator(part_NZ)
+        yield _generate(training, part_NZ)
+
+
+def _descend(value: torch.Tensor) -> None:
+    """Add the gradients of `value` to those at hand."""
+    torch.autograd.backward(value)
 
 
 def _set_momentum(optimiser: torch.optim.Adam, beta1: float) -> None:
@@ -345,7 +292,7 @@ def _check(losses: Losses, counters: Counters) -> None:
 
 
 def _apply(training: Training, *names: str) -> None:
-    """Let the named optimisers take a step, unless a gradient is not finite."""
+    """Let the named optimisers take a step, unless any of their gradients is not finite."""
     for name in names:
         network: nn.Module = getattr(training.networks, name)
         for label, parameter in network.named_parameters():
@@ -355,5 +302,6 @@ def _apply(training: Training, *names: str) -> None:
                     "finite; resume from an earlier snapshot with a lower learning rate or "
                     "a higher gamma"
                 )
+    for name in names:
         training.optimisers[name].step()
         training.optimisers[name].zero_grad(set_to_none=True)
