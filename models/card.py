@@ -70,7 +70,7 @@ def read_card(path: Path) -> Card:
     except OSError as error:
         raise InvalidCard(
             f"{path}: can't be read ({error.strerror}); expected a model card; "
-            "write one, or import the model again with: wanderer import-model FILE.pkl"
+            "write one, or import the model again with: ./wanderer import-model FILE.pkl"
         ) from error
     return parse_card(raw, str(path))
 

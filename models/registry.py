@@ -85,7 +85,7 @@ def find_model(name_or_path: str | Path, *, beside: Path | None = None) -> Path:
     """
     name = str(name_or_path)
     if name.endswith(".pkl"):
-        remedy = f"run: wanderer import-model {name}"
+        remedy = f"run: ./wanderer import-model {name}"
         raise ModelUnavailable(name, "a snapshot pickle", f"an imported model ({SUFFIX})", remedy)
     wanted = Path(name if name.endswith(SUFFIX) else name + SUFFIX)
     folders = search_folders(beside)

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from models.architecture import InvalidArguments, outline, shape_differences
 from models.card import Card, Source, write_card
 from models.image_model import ImageModel
+from models.pickle_machine import SnapshotRefused
 from models.registry import CARD_SUFFIX, SUFFIX, TESTCARD, ModelUnavailable, load_model, model_home
 from models.sheet import contact_sheet, to_uint8
 from models.snapshot_pickle import NETWORK, Snapshot, read
@@ -29,7 +30,7 @@ SHEET_COLUMNS = 4
 SHEET_CELL_PX = 256
 
 
-class AlreadyThere(Exception):
+class AlreadyThere(SnapshotRefused):
     """Another model has this name in this folder; nothing was written."""
 
 
@@ -41,6 +42,10 @@ class Imported:
     card: Path
     sheet: Path
 
+    def __str__(self) -> str:
+        """Name the files for the person who imported them."""
+        return f"{self.weights}, {self.card.name} and {self.sheet.name}"
+
 
 def import_snapshot(
     pkl: Path, to: Path | None = None, report: Callable[[str], None] = lambda stage: None
@@ -48,7 +53,7 @@ def import_snapshot(
     """Import a snapshot's averaged generator into the folder `to`, and return its files.
 
     Without `to` the folder is the one that shows find models in. `report` is told each stage.
-    Raises SnapshotRefused, AlreadyThere or ModelUnavailable; then nothing has been written.
+    Raises SnapshotRefused (AlreadyThere is one) or ModelUnavailable; then nothing was written.
     """
     folder = to or model_home()
     report(f"reading {pkl.name}")
