@@ -61,12 +61,21 @@ def _function(ctx: moderngl.Context, name: str) -> Callable[..., Any]:
 def make_current(ctx: moderngl.Context) -> None:
     """Make a standalone EGL context current on this thread, in the place of a window's."""
     gl = _library("libGL.so.1")
-    if gl is not None:
-        gl.glXGetCurrentDisplay.restype = ctypes.c_void_p
-        display = gl.glXGetCurrentDisplay()
-        if display:
-            gl.glXMakeCurrent(ctypes.c_void_p(display), ctypes.c_ulong(0), None)
+    if gl is not None and (display := _glx(gl, "glXGetCurrentDisplay")):
+        gl.glXMakeCurrent(ctypes.c_void_p(display), ctypes.c_ulong(0), None)
     cast(Any, ctx).mglo._context.__enter__()
+
+
+def current_glx_context() -> int:
+    """The window's context that is current on this thread, as a number; 0 for none."""
+    gl = _library("libGL.so.1")
+    return 0 if gl is None else _glx(gl, "glXGetCurrentContext")
+
+
+def _glx(gl: ctypes.CDLL, question: str) -> int:
+    ask = gl[question]
+    ask.restype = ctypes.c_void_p
+    return int(ask() or 0)
 
 
 def let_go_of_egl() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import moderngl
 
-from installation.gl_calls import let_go_of_egl
+from installation.gl_calls import current_glx_context, let_go_of_egl
 from installation.surface import SurfaceUnavailable
 
 EVERY = "all"  # the output that is one window over all monitors
@@ -88,6 +88,7 @@ class WindowSurface:
         self._window.push_handlers(
             on_close=self._ask_to_close, on_key_press=self._key, on_resize=self._resized
         )
+        self._glx_context = current_glx_context()
         self._screen = self.ctx.detect_framebuffer(0)
         self.begin()
 
@@ -104,8 +105,9 @@ class WindowSurface:
 
     def begin(self) -> None:
         """Make the context current and the framebuffer and viewport this surface's own."""
-        let_go_of_egl()
-        self._window.switch_to()
+        if current_glx_context() != self._glx_context:  # switching costs a flush
+            let_go_of_egl()
+            self._window.switch_to()
         self._screen.use()
         self._screen.viewport = (0, 0, *self.size)
 
