@@ -21,6 +21,7 @@ depthwise over interleaved copies instead of transposed convolution (2× in copi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,12 +203,13 @@ class FilteredLrelu:
             total = 1.0 if up is None else float(up.detach().abs().sum()) * self.geometry.up
             self._made[key] = total**2 * self.gain
         low, high = torch.aminmax(source.detach())
-        reach = max(-float(low), float(high)) * self._made[key]
-        return bool(not reach < self.clamp)
+        reach: float = max(-float(low), float(high)) * self._made[key]
+        return not reach < self.clamp
 
     def _up_taps(self, up: Tensor) -> Tensor:
         """The up filter of one axis with its gain `up` and the root of the layer's gain in it."""
-        return up.detach() * (self.geometry.up * self.gain**0.5)
+        gain: float = self.geometry.up * math.sqrt(self.gain)
+        return up.detach() * gain
 
     def _depthwise(self, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -260,7 +262,6 @@ class FilteredLrelu:
         raised, *downs = self._made[key]
         lying = x.permute(2, 0, 1, 3).contiguous()
         y = self._activate(_along_both(lying, raised, raised), x, up)
-        pairs = [(downs[i], downs[i + 1]) for i in range(0, len(downs), 2)]
         parts = [_along_both(y, downs[i], downs[i + 1]) for i in range(0, len(downs), 2)]
         total = torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
         return total.permute(1, 2, 0, 3)
