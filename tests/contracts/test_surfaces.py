@@ -13,7 +13,9 @@ from PIL import ImageGrab
 
 from installation.gl_calls import finish
 from installation.offscreen import OffscreenSurface
+from installation.renderer import LayerPictures, Renderer
 from installation.surface import SurfaceUnavailable
+from installation.upload import Ring, choose_route
 from installation.window import WindowSurface
 
 pytestmark = pytest.mark.gl
@@ -157,6 +159,38 @@ def test_no_error_is_left_in_the_context(surface):
     assert surface.ctx.error == "GL_NO_ERROR"
 
 
+def drawn(surface):
+    """One key image, carried by a ring and drawn by the renderer, as seen on the surface."""
+    image = np.random.default_rng(5).uniform(-1.0, 1.0, (1, 3, 12, 16)).astype(np.float32)
+    surface.begin()
+    route = choose_route(surface.ctx, "cpu")
+    ring = Ring(
+        surface.ctx, images=1, height=12, width=16, dtype="f4", array="numpy", route=route
+    )
+    renderer = Renderer(surface.ctx)
+    slot = ring.acquire()
+    slot.array[...] = image
+    ring.publish(slot, 1)
+    ring.turn(1)
+    layer = LayerPictures(ring.texture(1), ring.texture(1), 0.0)
+    renderer.draw(surface.fbo, (0, 0, *surface.size), [layer])
+    surface.present()
+    surface.poll()
+    picture = seen(surface).astype(int)
+    ring.close()
+    renderer.release()
+    assert surface.ctx.error == "GL_NO_ERROR"
+    return picture
+
+
+def test_the_same_picture_is_seen_on_every_surface(surface):
+    reference = OffscreenSurface(SIZE)
+    wanted = drawn(reference)
+    reference.close()
+    assert wanted.std() > 20
+    assert np.abs(drawn(surface) - wanted).max() <= 1
+
+
 # -- only a window ---------------------------------------------------------------------------------
 
 
@@ -234,8 +268,10 @@ def test_unknown_monitor_is_refused_with_the_names_of_the_known(x_display):
 
 def test_window_without_a_display_says_what_to_do():
     code = (
-        "from installation.window import WindowSurface\n"
-        "from installation.surface import SurfaceUnavailable\n"
+        "from installation.upload import Ring, choose_route
+from installation.window import WindowSurface\n"
+        "from installation.renderer import LayerPictures, Renderer
+from installation.surface import SurfaceUnavailable\n"
         "try:\n    WindowSurface()\n"
         "except SurfaceUnavailable as error:\n    raise SystemExit(str(error))\n"
     )
