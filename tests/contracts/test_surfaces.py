@@ -164,9 +164,7 @@ def drawn(surface):
     image = np.random.default_rng(5).uniform(-1.0, 1.0, (1, 3, 12, 16)).astype(np.float32)
     surface.begin()
     route = choose_route(surface.ctx, "cpu")
-    ring = Ring(
-        surface.ctx, images=1, height=12, width=16, dtype="f4", array="numpy", route=route
-    )
+    ring = Ring(surface.ctx, images=1, height=12, width=16, dtype="f4", array="numpy", route=route)
     renderer = Renderer(surface.ctx)
     slot = ring.acquire()
     slot.array[...] = image
@@ -268,10 +266,8 @@ def test_unknown_monitor_is_refused_with_the_names_of_the_known(x_display):
 
 def test_window_without_a_display_says_what_to_do():
     code = (
-        "from installation.upload import Ring, choose_route
-from installation.window import WindowSurface\n"
-        "from installation.renderer import LayerPictures, Renderer
-from installation.surface import SurfaceUnavailable\n"
+        "from installation.window import WindowSurface\n"
+        "from installation.surface import SurfaceUnavailable\n"
         "try:\n    WindowSurface()\n"
         "except SurfaceUnavailable as error:\n    raise SystemExit(str(error))\n"
     )
