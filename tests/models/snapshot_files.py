@@ -10,6 +10,7 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
+from models.architecture import build
 from models.layer_schedule import ScheduleOptions, schedule
 from models.snapshot_structure import SCHEDULE_FIELDS
 from tests.models.golden_weights import GOLDEN
@@ -66,12 +67,23 @@ def throw_away_modules():
 
 
 def random_state(shapes, seed=0):
-    """Random tensors of the golden shapes; `magnitude_ema` stays positive, filters are small."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    for name, tensor in state.items():
-        if name.endswith("magnitude_ema"):
-            state[name] = tensor.abs() + 0.5
+    """Random tensors of the golden shapes: what they draw doesn't matter."""
+    draw = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+
+
+def expected_state(kind, seed=0):
+    """A generator's tensors as after some training; names and shapes are the published ones."""
+    case = case_of(kind)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state = dict(build(kind, case["kwargs"]).state_dict())
+        for name in state:
+            if name.endswith(("w_avg", "noise_strength")):
+                state[name] = torch.randn_like(state[name])
+            elif name.endswith("magnitude_ema"):
+                state[name] = torch.rand_like(state[name]) + 0.5
+    assert {name: list(tensor.shape) for name, tensor in state.items()} == case["state_shapes"]
     return state
 
 
@@ -184,7 +196,7 @@ def snapshot_bytes(
     kind="stylegan3-t", protocol=4, *, seed=0, state=None, only_g_ema=False, **options
 ):
     """A whole snapshot (G, D, G_ema, augment_pipe, training_set_kwargs), or only its G_ema."""
-    state = state or random_state(case_of(kind)["state_shapes"], seed)
+    state = state or expected_state(kind, seed)
     other = random_state(GOLDEN["D_c3"]["state_shapes"], seed + 1)
     with throw_away_modules() as easy_dict:
         if only_g_ema:
@@ -198,7 +210,3 @@ def snapshot_bytes(
             "training_set_kwargs": easy_dict(class_name="x.y", path="/home/someone/data.zip"),
         }
         return pickle.dumps(content, protocol=protocol)
-
-
-def expected_state(kind, seed=0):
-    return random_state(case_of(kind)["state_shapes"], seed)
