@@ -24,13 +24,14 @@ def _spoken() -> Iterator[None]:
     """Turn the errors that people can act on into one sentence and exit code 2."""
     from trainer.dataset import DataSetError
     from trainer.runs import RunUnusable
+    from trainer.settings import one_line
     from trainer.store import SnapshotUnusable
     from trainer.training_loop import TrainingDiverged
 
     try:
         yield
     except (RunUnusable, SnapshotUnusable, TrainingDiverged, DataSetError, ValueError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(one_line(error), err=True)
         raise typer.Exit(2) from error
 
 
@@ -78,50 +79,81 @@ def run(
 ) -> None:
     """Train: a new run (--data, --out), or go on (--resume), or branch off (--resume, --out)."""
     from trainer import commands, runs, session
-    from trainer.settings import Architecture, Settings
+    from trainer.settings import Settings
 
-    changes: dict[str, object] = dict(_pair(text) for text in settings or [])
-    if gamma is not None:
-        changes["gamma"] = gamma
     pace = session.Pace(
         kimg, snapshot_minutes=snapshot_minutes, snapshot_kimg=snapshot_every, keep=keep
     )
     machine = commands.Machine(device, threads, kid_pictures)
     command = "wanderer train " + shlex.join(sys.argv[1:])
     with _spoken():
+        changes = _pairs("--set", settings) | ({} if gamma is None else {"gamma": gamma})
+        sizes = _pairs("--shape", shape)
         if resume is None:
             if data is None or out is None:
                 raise ValueError("a new run needs --data DATASET and --out NAME")
-            sizes: dict[str, object] = dict(_pair(text) for text in shape or [])
-            asked = Settings.model_validate(
-                {
-                    "architecture": Architecture.model_validate(sizes),
-                    "seed": seed,
-                    "batch": batch,
-                    "warm_start_kimg": warm_start,
-                    **changes,
-                }
-            )
+            new = {"seed": seed, "batch": batch, "warm_start_kimg": warm_start}
+            asked = Settings.model_validate({"architecture": sizes, **new, **changes})
             last = commands.start(asked, data, runs.place(out), pace, machine, command)
-        elif shape:
+        elif sizes:
             raise ValueError("--shape: a resumed run keeps its networks; leave it out")
-        elif out is None:
-            if changes:
-                raise ValueError("changed settings make a new run; name it with --out")
-            last = commands.resume(runs.place(resume), data, pace, machine)
-        else:
+        elif out is not None:
             last = commands.branch(
                 runs.place(resume), data, runs.place(out), pace, machine,
                 changes=changes, command=command,
             )  # fmt: skip
+        elif changes:
+            raise ValueError("changed settings make a new run; name it with --out")
+        else:
+            last = commands.resume(runs.place(resume), data, pace, machine)
     typer.echo(str(last))
 
 
-def _pair(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text}: expected NAME=VALUE")
-    return name, value
+@app.command()
+def curve(
+    run: Annotated[str, typer.Argument(help="Name of the run, or its folder.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG to write.")] = None,
+) -> None:
+    """Draw a run's metrics over its pictures, as a PNG."""
+    from trainer import runs
+    from trainer.report import ReportError, write_curve
+
+    folder = runs.place(run)
+    picture = out or folder / "curve.png"
+    try:
+        write_curve(folder / runs.METRICS, picture, folder.name)
+    except ReportError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    typer.echo(str(picture))
+
+
+@app.command()
+def publish(
+    snapshot: Annotated[str, typer.Argument(help="Snapshot's folder, or a run for its newest.")],
+    to: Annotated[Path, typer.Option(help="Folder to write to.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    with_state: Annotated[
+        bool, typer.Option(help="Also write the state that training can go on from.")
+    ] = False,
+) -> None:
+    """Write a snapshot's network as a model with its card and a contact sheet."""
+    from trainer import commands, runs
+    from trainer.publish import publish as write
+
+    with _spoken():
+        folder = commands.state_of(runs.place(snapshot)).parent
+        written = write(folder, to, name, with_state=with_state)
+    for path in (written.weights, written.card, written.sheet):
+        typer.echo(str(path))
+
+
+def _pairs(option: str, texts: list[str] | None) -> dict[str, object]:
+    """Turn ["NAME=VALUE", …] into a mapping; settings check the values themselves."""
+    for text in texts or []:
+        if "=" not in text:
+            raise ValueError(f"{option} {text}: expected NAME=VALUE")
+    return dict(text.split("=", 1) for text in texts or [])
 
 
 if __name__ == "__main__":

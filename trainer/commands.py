@@ -65,12 +65,30 @@ def branch(
     """Start a new run in `out` from a snapshot, with some rates or weights changed."""
     state = state_of(named)
     settings = adjusted(store.read_settings(state), changes)
+    if data is None and state.name != store.STATE:
+        raise runs.RunUnusable(f"{state}: a state alone does not know its data set; add --data")
     pictures = DataSet(data or Path(runs.find(state.parents[2]).origin.data))
     training = _training(settings, pictures, machine)
     store.load_state(training, state)
-    parent = f"{state.parents[2].name}/{state.parent.name}"
-    origin = runs.Origin(str(pictures.path.resolve()), pictures.sha256, command, parent)
-    return _carry(runs.create(out, settings, origin), training, pace, machine)
+    origin = runs.Origin(str(pictures.path.resolve()), pictures.sha256, command, _lineage(state))
+    run = runs.create(out, settings, origin)
+    _copy_past(state, run, training.counters.images)
+    return _carry(run, training, pace, machine)
+
+
+def _lineage(state: Path) -> str:
+    """Name a snapshot as RUN/SNAPSHOT, or by its file where it was published alone."""
+    if state.name != store.STATE:
+        return state.name
+    return f"{state.parents[2].name}/{state.parent.name}"
+
+
+def _copy_past(state: Path, run: runs.Run, images: int) -> None:
+    """Begin the new run's metrics with its parent's, if the parent is at hand."""
+    if state.name == store.STATE:
+        for row in runs.find(state.parents[2]).rows():
+            if row["kimg"] <= images / 1000:
+                run.append(row)
 
 
 def state_of(named: Path) -> Path:
@@ -84,8 +102,6 @@ def state_of(named: Path) -> Path:
 
 
 def _run_and_snapshot(named: Path) -> tuple[runs.Run, Path]:
-    if named.is_file():
-        named = named.parent
     if (named / store.STATE).is_file():
         return runs.find(named.parents[1]), named
     run = runs.find(named)

@@ -27,8 +27,8 @@ LIMITS = (
     "A small network trained for hours on a processor, not for days on a graphics card: lines are "
     "softer than in the data set, glasses, beards and mouths are often smeared, and some latents "
     "give a figure that no one would draw.",
-    "Skin, hair and clothes come from the lists of the data set's recipe, in its proportions; it is "
-    "no sample of any population.",
+    "Skin, hair and clothes come from the lists of the data set's recipe, in its proportions; it "
+    "is no sample of any population.",
     "64 px; larger walls show it softly magnified.",
 )
 

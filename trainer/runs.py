@@ -131,8 +131,8 @@ def find(folder: Path) -> Run:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunUnusable(
-            f"{path}: can't be read ({one_line(error)}); restore it, or start a new run from one of its "
-            "snapshots with --resume SNAPSHOT --out NAME"
+            f"{path}: can't be read ({one_line(error)}); restore it, or start a new run "
+            "from one of its snapshots with --resume SNAPSHOT --out NAME"
         ) from error
 
 

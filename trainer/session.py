@@ -116,11 +116,11 @@ def _is_due(pace: Pace, saved_at: float, saved_images: int, images: int) -> bool
 
 
 def _train_for_a_while(training: Training, pace: Pace, stop: Stop) -> Row:
-    """Take steps for `report_s` seconds; log and return their mean losses as one row."""
+    """Take steps for `report_s` seconds, at least one; log and return their mean losses."""
     counters, tally = training.counters, _Tally()
     phase = "warm start" if training.is_warming else "adversarial"
     begun, images = time.monotonic(), counters.images
-    while not (stop.asked or _is_told(training, pace, begun)):
+    while counters.images == images or not (stop.asked or _is_told(training, pace, begun)):
         before = time.monotonic()
         tally.add(step(training))
         counters.seconds += time.monotonic() - before
@@ -144,7 +144,7 @@ def _is_told(training: Training, pace: Pace, begun: float) -> bool:
     if images >= 1000 * pace.kimg or time.monotonic() - begun >= pace.report_s:
         return True
     every = round(1000 * (pace.snapshot_kimg or 0.0))
-    return every > 0 and images % every < batch and time.monotonic() > begun
+    return every > 0 and images % every < batch
 
 
 # ---- snapshots ------------------------------------------------------------------------------

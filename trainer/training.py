@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from models.precision import FAST_BFLOAT16, cpu_flags
 from trainer.networks import Networks, build
 from trainer.settings import Settings
 
@@ -79,8 +80,7 @@ def has_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return bool(cpu_flags() & FAST_BFLOAT16)
 
 
 def new_training(

@@ -102,7 +102,7 @@ def test_a_cut_file_is_refused_as_damaged(tmp_path):
     path = tmp_path / "state.safetensors"
     save_state(_after(1), path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(SnapshotUnusable, match="damaged .*resume from an earlier snapshot"):
+    with pytest.raises(SnapshotUnusable, match=r"damaged .*resume from an earlier snapshot"):
         store.read_settings(path)
 
 

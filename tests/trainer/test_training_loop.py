@@ -126,9 +126,9 @@ def test_without_reconstruction_the_encoder_rests():
 
 def test_bfloat16_is_chosen_only_where_the_device_has_it(monkeypatch):
     training = tiny.training()
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    monkeypatch.setattr("trainer.training.cpu_flags", lambda: frozenset({"avx2"}))
     assert training.precision == "float32"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setattr("trainer.training.cpu_flags", lambda: frozenset({"avx2", "amx_bf16"}))
     assert training.precision == "bfloat16"
 
 
