@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.layer_schedule import ScheduleOptions, schedule
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -126,7 +128,10 @@ def _short(value: object) -> str:
 
 
 def build(kind: str, arguments: Mapping[str, Any]) -> "nn.Module":
-    """Build a generator with untrained weights; raises InvalidArguments before any allocation."""
+    """Build a generator with untrained weights: `weight_count` first, where arguments are foreign.
+
+    Raises InvalidArguments.
+    """
     check_arguments(kind, arguments)
     try:
         if kind == "stylegan2":
@@ -142,23 +147,56 @@ def build(kind: str, arguments: Mapping[str, Any]) -> "nn.Module":
     return generator
 
 
-@dataclass(frozen=True)
-class Outline:
-    """What a generator's state dict looks like, without its memory."""
+def weight_count(kind: str, arguments: Mapping[str, Any]) -> int:
+    """Return how many weights a generator has, before any memory is taken for them.
 
-    shapes: dict[str, tuple[int, ...]]
-    num_ws: int
+    The constant buffers (filters, noise) are not counted; the bounds above keep them small. torch's
+    meta device would count for us, but its first use imports torch's compiler: seconds of start-up.
+    """
+    check_arguments(kind, arguments)
+    w_dim: int = arguments["w_dim"]
+    synthesis = _weights_of_2 if kind == "stylegan2" else _weights_of_3
+    options = {name: value for name, value in arguments.items() if name in SYNTHESIS[kind]}
+    try:
+        layers = synthesis(w_dim, arguments["img_resolution"], arguments["img_channels"], options)
+    except (ValueError, ArithmeticError) as error:
+        raise InvalidArguments(f"arguments don't fit together: {error}") from error
+    depth: int = arguments.get("mapping_kwargs", {}).get(
+        "num_layers", 8 if kind == "stylegan2" else 2
+    )
+    width: int = arguments["z_dim"]
+    if arguments["c_dim"]:
+        layers += (arguments["c_dim"] + 1) * w_dim
+        width += w_dim
+    return layers + (width + 1) * w_dim + (depth - 1) * (w_dim + 1) * w_dim
 
 
-def outline(kind: str, arguments: Mapping[str, Any]) -> Outline:
-    """Build a generator on torch's meta device, which has shapes but no memory, and describe it."""
-    import torch
+def _weights_of_3(w_dim: int, resolution: int, colours: int, options: dict[str, Any]) -> int:
+    fields = {k: v for k, v in options.items() if k in ScheduleOptions.__dataclass_fields__}
+    specs = schedule(resolution, colours, ScheduleOptions(**fields))
+    total = specs[0].source.channels ** 2 + 4 * (w_dim + 1)
+    for spec in specs:
+        inputs, outputs = spec.source.channels, spec.target.channels
+        total += outputs * (inputs * spec.conv_kernel**2 + 1) + inputs * (w_dim + 1)
+    return total
 
-    with torch.device("meta"):
-        generator = build(kind, arguments)
-    shapes = {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
-    num_ws: Any = generator.num_ws
-    return Outline(shapes, num_ws)
+
+def _weights_of_2(w_dim: int, resolution: int, colours: int, options: dict[str, Any]) -> int:
+    base, most = options.get("channel_base", 32768), options.get("channel_max", 512)
+    total, inputs, size = 0, 0, 4
+    while size <= resolution:
+        width = min(base // size, most)
+        for source in (inputs, width):  # conv0 and conv1; the first block has a constant instead
+            convolution = width * (source * 9 + 1) + 1 + source * (w_dim + 1)
+            total += convolution if source else width * 16
+        total += colours * (width + 1) + width * (w_dim + 1)
+        inputs, size = width, size * 2
+    return total
+
+
+def shapes_of(generator: "nn.Module") -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of everything a generator stores."""
+    return {name: tuple(tensor.shape) for name, tensor in generator.state_dict().items()}
 
 
 def shape_differences(

@@ -17,7 +17,6 @@ class ImageModel(Protocol):
     """
 
     card: Card
-    array: Literal["numpy", "torch"]  # what map and synthesize return, and what `out` must be
     device: str  # "cpu" or "cuda:0"
     precision: str  # "float32", "bfloat16" or "float16": of the layers that may be reduced
     z_dim: int
@@ -25,6 +24,11 @@ class ImageModel(Protocol):
     w_dim: int
     num_ws: int
     resolution: int  # pixels of one side; pictures are square
+
+    @property
+    def array(self) -> Literal["numpy", "torch"]:
+        """What map and synthesize return, and what `out` must be."""
+        ...
 
     def map(
         self,

@@ -7,6 +7,7 @@ header, its shapes and its numbers.
 import difflib
 import os
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from models.architecture import (
     InvalidArguments,
     build,
     check_arguments,
-    outline,
     shape_differences,
+    shapes_of,
+    weight_count,
 )
 from models.card import Card, InvalidCard, read_card
 from models.image_model import ImageModel
@@ -161,8 +163,7 @@ def _generator(path: Path, card: Card) -> "nn.Module":
     if digest != card.sha256:
         remedy = "the file was damaged or changed: copy or import it again"
         raise ModelUnavailable(str(path), f"sha256 {digest}", f"{card.sha256} (card)", remedy)
-    _check_shapes(path, card, entries)
-    generator = build(card.kind, card.arguments)
+    generator = _built(path, card, entries)
     generator.load_state_dict(load_file(path), strict=True)
     for name, tensor in generator.state_dict().items():
         if not torch.isfinite(tensor).all():
@@ -171,19 +172,26 @@ def _generator(path: Path, card: Card) -> "nn.Module":
     return generator
 
 
-def _check_shapes(path: Path, card: Card, entries: Mapping[str, Entry]) -> None:
-    place = str(card_path(path))
+def _built(path: Path, card: Card, entries: Mapping[str, Entry]) -> "nn.Module":
+    """Build what the card describes, once it is known to be no larger than the weights."""
+    place, remedy = str(card_path(path)), "use the card made with these weights"
+    held = sum(prod(entry.shape) for entry in entries.values())
     try:
-        expected = outline(card.kind, card.arguments)
+        count = weight_count(card.kind, card.arguments)
+        if count > held:
+            found, wanted = f"describes {count} weights", f"at most the {held} in {path.name}"
+            raise ModelUnavailable(place, found, wanted, remedy)
+        generator = build(card.kind, card.arguments)
     except InvalidArguments as error:
         wanted = f"arguments of a {card.kind}"
         raise ModelUnavailable(place, f"{error}", wanted, "mend the card") from error
-    if expected.num_ws != card.num_ws:
+    if generator.num_ws != card.num_ws:
         found = f"num_ws is {card.num_ws}"
-        raise ModelUnavailable(place, found, f"{expected.num_ws}", "mend the card")
+        raise ModelUnavailable(place, found, f"{generator.num_ws}", "mend the card")
     shapes = {name: entry.shape for name, entry in entries.items()}
-    for problem in shape_differences(shapes, expected.shapes):
-        raise ModelUnavailable(place, *problem, "use the card made with these weights")
+    for problem in shape_differences(shapes, shapes_of(generator)):
+        raise ModelUnavailable(place, *problem, remedy)
+    return generator
 
 
 def _device(device: str, path: Path) -> str:

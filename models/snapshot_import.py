@@ -9,12 +9,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
-from models.architecture import InvalidArguments, outline, shape_differences
+from models.architecture import (
+    InvalidArguments,
+    build,
+    shape_differences,
+    shapes_of,
+    weight_count,
+)
 from models.card import Card, Source, write_card
 from models.image_model import ImageModel
 from models.pickle_machine import SnapshotRefused
@@ -80,15 +87,7 @@ def _files(folder: Path, name: str) -> Imported:
 
 def _write_model(snapshot: Snapshot, pkl: Path, name: str, made: Imported) -> None:
     kind, arguments = snapshot.structure.kind, snapshot.structure.arguments
-    try:
-        expected = outline(kind, arguments)
-    except InvalidArguments as error:
-        raise UnfamiliarNetwork(f"{pkl}: {error}; only unmodified generators fit") from error
-    shapes = {key: tensor.shape for key, tensor in snapshot.tensors.items()}
-    for found, wanted in shape_differences(shapes, expected.shapes):
-        raise UnfamiliarNetwork(
-            f"{pkl}: {found}; expected {wanted} for a {kind} of these arguments"
-        )
+    num_ws = _check_against_ours(snapshot, pkl)
     save_file(snapshot.tensors, made.weights, metadata={"format": "pt"})
     card = Card(
         name=name,
@@ -98,12 +97,31 @@ def _write_model(snapshot: Snapshot, pkl: Path, name: str, made: Imported) -> No
         z_dim=arguments["z_dim"],
         c_dim=arguments["c_dim"],
         w_dim=arguments["w_dim"],
-        num_ws=expected.num_ws,
+        num_ws=num_ws,
         sha256=file_sha256(made.weights),
         source=Source(file=snapshot.file, sha256=snapshot.sha256, network=NETWORK),
         notes=("Imported from a snapshot, whose program text was not run.",),
     )
     write_card(card, made.card)
+
+
+def _check_against_ours(snapshot: Snapshot, pkl: Path) -> int:
+    """Hold the tensors against a generator of ours; returns how many rows of ws it takes."""
+    kind, arguments = snapshot.structure.kind, snapshot.structure.arguments
+    held = sum(tensor.size for tensor in snapshot.tensors.values())
+    try:
+        if weight_count(kind, arguments) > held:
+            raise UnfamiliarNetwork(f"{pkl}: its arguments describe more weights than it holds")
+        generator = build(kind, arguments)
+    except InvalidArguments as error:
+        raise UnfamiliarNetwork(f"{pkl}: {error}; only unmodified generators fit") from error
+    shapes = {key: tensor.shape for key, tensor in snapshot.tensors.items()}
+    for found, wanted in shape_differences(shapes, shapes_of(generator)):
+        raise UnfamiliarNetwork(
+            f"{pkl}: {found}; expected {wanted} for a {kind} of these arguments"
+        )
+    num_ws: Any = generator.num_ws
+    return int(num_ws)
 
 
 def _refuse_to_overwrite(made: Imported, target: Imported) -> None:
