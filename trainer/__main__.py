@@ -153,7 +153,7 @@ def _pairs(option: str, texts: list[str] | None) -> dict[str, object]:
     for text in texts or []:
         if "=" not in text:
             raise ValueError(f"{option} {text}: expected NAME=VALUE")
-    return dict(text.split("=", 1) for text in texts or [])
+    return {name: value for name, value in (text.split("=", 1) for text in texts or [])}
 
 
 if __name__ == "__main__":

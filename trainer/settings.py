@@ -13,10 +13,17 @@ Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 # What a resumed run may change when it goes on as a new run; all else is settled at birth.
 ADJUSTABLE = (
-    "gamma",
+    "batch",
+    "micro_batch",
+    "share_fakes",
+    "precision",
+    "warm_start_kimg",
     "reconstruction_weight",
+    "reconstruction_share",
     "feature_weight",
     "pull_weight",
+    "pull_codes",
+    "gamma",
     "generator_lr",
     "discriminator_lr",
     "encoder_lr",

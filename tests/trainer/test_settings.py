@@ -21,7 +21,7 @@ def test_unknown_settings_are_refused_by_name():
 
 def test_resuming_may_change_a_rate_but_not_the_networks():
     assert adjusted(Settings(), {"gamma": "0.5"}).gamma == 0.5
-    with pytest.raises(ValueError, match="cannot change architecture; it may change gamma"):
+    with pytest.raises(ValueError, match="cannot change architecture; it may change batch"):
         adjusted(Settings(), {"architecture": {}})
 
 
