@@ -121,7 +121,7 @@ def still(
 @app.command()
 def render(
     show_file: ShowFile,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR|FILE.npy")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR|FILE")],
     seconds: Annotated[float, typer.Option(min=0, max=86400)],
     start: FromOption = None,
     fps: Annotated[float, typer.Option(min=0.1, max=240)] = 30.0,
@@ -129,7 +129,7 @@ def render(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Write a show's frames as PNG files in a folder or one NumPy array, at any speed."""
+    """Write a show's frames: PNG files in a folder, one sheet (.png) or one array (.npy)."""
     from installation.app import RenderOptions, rendered
     from installation.film import film_to
 

@@ -1,4 +1,4 @@
-"""Where rendered frames go: a folder of PNG files or one NumPy file. Knows no show and no GL."""
+"""Where rendered frames go: PNG files, one contact sheet or one array. Knows no show, no GL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,10 @@ import numpy.typing as npt
 
 from installation.arguments import BadArgument
 from installation.frame_writer import FrameWriter
+from models.sheet import contact_sheet
+
+COLUMNS = 8
+MOST_ON_SHEET = 256
 
 Frame = npt.NDArray[np.uint8]
 
@@ -32,20 +36,39 @@ class _ArrayFilm:
         self._next += 1
 
 
+class _SheetFilm:
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def write(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+
 @contextmanager
 def film_to(path: Path, count: int, size: tuple[int, int]) -> Iterator[Film]:
-    """Open what `path` names: FILE.npy, uint8 [count, H, W, 3], else a folder of frame-%06d.png.
+    """Open what `path` names for `count` frames of `size` = (width, height).
 
-    Raises BadArgument for another file ending and OSError where nothing can be written.
+    FILE.npy: uint8 [count, H, W, 3]. FILE.png: all frames on one sheet, in rows of at most eight.
+    A name without an ending: a folder of frame-%06d.png. Raises BadArgument for another ending or
+    a sheet of too many frames, OSError where nothing can be written.
     """
     if path.suffix == ".npy":
         array = _ArrayFilm(path, count, size)
         yield array
         array.frames.flush()
+    elif path.suffix == ".png":
+        if count > MOST_ON_SHEET:
+            raise BadArgument(
+                f"{path}: {count} frames are too many for one sheet, at most {MOST_ON_SHEET}; "
+                "give a lower --fps, or a folder's name"
+            )
+        sheet = _SheetFilm()
+        yield sheet
+        contact_sheet(np.stack(sheet.frames), min(count, COLUMNS)).save(path)
     elif path.suffix:
         raise BadArgument(
             f"{path}: frames can't be written as {path.suffix!r}; give a folder's name for PNG "
-            "files, or a name that ends in .npy for one array"
+            "files, or a name that ends in .png for one sheet or in .npy for one array"
         )
     else:
         writer = FrameWriter(path)
