@@ -33,8 +33,9 @@ STALE_AFTER_S = 10.0  # without a word from the show it is not well
 
 _FILES = Path(__file__).parent / "live_page"
 _PART = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n--frame\r\n"
+_ONLY_FROM_HERE = b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 _HEADERS = (
-    (b"content-security-policy", b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"),
+    (b"content-security-policy", _ONLY_FROM_HERE),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
