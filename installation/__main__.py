@@ -216,6 +216,9 @@ def main(arguments: list[str] | None = None) -> int:
     from models.pickle_machine import SnapshotRefused
     from models.registry import ModelUnavailable
 
+    # Before torch is loaded, which reads it once: its threads then sleep at a barrier instead of
+    # spinning. With another program on the second core a picture took 50 ms so, and 2.4 s spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     expected = (
         InvalidShow,
