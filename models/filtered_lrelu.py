@@ -218,7 +218,7 @@ class FilteredLrelu:
             with _constants():
                 self._made[key] = self._depthwise_weights(x, up, down)
         (up_h, up_w), downs = self._made[key]
-        y = self._raise(self._raise(x, up_h, axis=0), up_w, axis=1)
+        y = self._raise(self._raise(x, up_w, axis=1), up_h, axis=0)
         y = self._activate(y, x, up)
         for weight in downs:
             stride = tuple(self.geometry.down if size > 1 else 1 for size in weight.shape[2:])

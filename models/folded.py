@@ -1,7 +1,9 @@
 """A StyleGAN3 synthesis network for showing, not training: everything constant folded once.
 
-Input gains, weight normalisation, the energies of the demodulation and affine gains become part
-of the weights. Knows no files, cards or gradients.
+Input gains, weight normalisation, the energies of the demodulation and affine gains become part of
+the weights; styles and demodulation of all layers come from four products. Channels are padded
+with silent ones to multiples of eight, which vectors hold: 64 multiply faster than 61 (conv 5.6 to
+6.0 ms at 40², filters 15 %). Knows no files, cards or gradients.
 """
 
 from __future__ import annotations
@@ -14,6 +16,12 @@ from torch import Tensor
 
 from models.stylegan3 import SynthesisInput, SynthesisLayer, SynthesisNetwork
 
+VECTOR = 8  # float32 lanes of AVX2; also what tensor cores want of float16
+
+
+def _padded(channels: int) -> int:
+    return -(-channels // VECTOR) * VECTOR
+
 
 class FoldedInput:
     """The Fourier features; sines of sums become products of one row and one column of sines."""
@@ -22,20 +30,20 @@ class FoldedInput:
         self.source = source
         # Turns at the rows' (or columns') positions; see textbook.synthesis_input.
         line = torch.arange(source.size, device=source.freqs.device, dtype=torch.float32)
-        self.line = (line + 0.5 - source.size / 2) / source.sampling_rate
-        self.mix = (source.weight / math.sqrt(source.channels)).t().contiguous()
+        self.line = ((line + 0.5 - source.size / 2) / source.sampling_rate)[:, None]
+        mix = (source.weight / math.sqrt(source.channels)).t()
+        self.mix = F.pad(mix, [0, _padded(source.channels) - source.channels]).contiguous()
 
     def __call__(self, w: Tensor) -> Tensor:
-        """Return features [N, C, size, size], channels last in memory, for w [N, w_dim]."""
+        """Return features [N, padded C, size, size], channels last in memory, for w [N, w_dim]."""
         source, matrix = self.source, self.source.matrix(w)
-        phases = source.phases + (source.freqs @ matrix[:, :2, 2:]).squeeze(2)
-        freqs = source.freqs @ matrix[:, :2, :2]
+        turned = source.freqs @ matrix[:, :2]  # [N, C, 3]: frequencies along x and y, phase shift
+        freqs, phases = turned[..., :2], source.phases + turned[..., 2]
         excess = freqs.norm(dim=2) - source.bandwidth
         amplitudes = (1 - excess / (source.sampling_rate / 2 - source.bandwidth)).clamp(0, 1)
         # sin(a + b) = sin a · cos b + cos a · sin b: 2·(H + W) sines a channel instead of H·W.
-        along_x = torch.addcmul(phases[:, None], self.line[:, None], freqs[:, None, :, 0])
-        along_y = self.line[:, None] * freqs[:, None, :, 1]
-        a, b = along_x * (2 * math.pi), along_y * (2 * math.pi)
+        a = (self.line * freqs[:, None, :, 0] + phases[:, None]) * (2 * math.pi)
+        b = self.line * freqs[:, None, :, 1] * (2 * math.pi)
         sin_a, cos_a = a.sin() * amplitudes[:, None], a.cos() * amplitudes[:, None]
         features = sin_a[:, None] * b.cos()[:, :, None]
         features.addcmul_(cos_a[:, None], b.sin()[:, :, None])
@@ -44,61 +52,97 @@ class FoldedInput:
 
 
 class FoldedLayer:
-    """One synthesis layer with its constants made."""
+    """One synthesis layer with its constants made and its channels padded."""
 
     def __init__(self, source: SynthesisLayer, dtype: torch.dtype) -> None:
         spec = source.spec
         self.dtype, self.padding = dtype, spec.conv_kernel - 1
         self.demodulate = not spec.is_torgb
-        affine_gain = source.affine.weight_gain
+        inside = _padded(spec.source.channels) - spec.source.channels
+        outside = 0
+        if self.demodulate:
+            outside = _padded(spec.target.channels) - spec.target.channels
+        gain = source.affine.weight_gain
         if spec.is_torgb:
-            affine_gain /= math.sqrt(spec.source.channels * spec.conv_kernel**2)
-        bias = source.affine.effective_bias()
+            gain /= math.sqrt(spec.source.channels * spec.conv_kernel**2)
+        bias = source.affine.bias
         if bias is None:
             raise ValueError(f"{spec.name}.affine has no bias; expected one")
-        self.affine_weight = source.affine.weight * affine_gain
-        self.affine_bias = bias * (affine_gain / source.affine.weight_gain)
+        self.affine_weight = F.pad(source.affine.weight * gain, [0, 0, 0, inside])
+        self.affine_bias = F.pad(bias * (gain / source.affine.weight_gain), [0, inside])
         weight: Tensor = source.weight
         if self.demodulate:
             weight = weight * weight.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
-        self.energy = weight.square().sum(dim=(2, 3)).t().contiguous()
-        weight = weight * source.magnitude_ema.rsqrt()
+        self.in_channels = spec.source.channels
+        self.energy = F.pad(weight.square().sum(dim=(2, 3)).t(), [0, outside, 0, inside])
+        weight = F.pad(weight * source.magnitude_ema.rsqrt(), [0, 0, 0, 0, 0, inside, 0, outside])
         self.weight = weight.contiguous(memory_format=torch.channels_last)
-        self.bias = source.bias.clone()
+        self.bias = F.pad(source.bias, [0, outside]).to(dtype)
         self.filter = source.filtered_lrelu
         self.filters = source.up_filter, source.down_filter
 
-    def __call__(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return the layer's output for x [N, C, H, W] and w [N, w_dim]."""
-        y = self.convolve(x, w)
-        return self.filter(y, *self.filters)
-
-    def convolve(self, x: Tensor, w: Tensor) -> Tensor:
-        """Return the modulated convolution with its bias added."""
-        styles = F.linear(w, self.affine_weight, self.affine_bias)
-        demodulation = None
-        if self.demodulate:
-            styles = styles * styles.square().mean(dim=1, keepdim=True).rsqrt()
-            demodulation = (styles.square() @ self.energy + 1e-8).rsqrt()
+    def __call__(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
+        """Return the layer's output for x [N, C, H, W] and its styles [N, C]."""
         x = x.to(self.dtype)
         if len(x) == 1:
-            return self._convolve_one(x, styles, demodulation)
-        y = F.conv2d(
-            x * styles.to(self.dtype)[:, :, None, None],
-            self.weight.to(self.dtype),
-            padding=self.padding,
-        )
-        bias = self.bias.to(self.dtype)[None, :, None, None]
+            y = self._convolve_one(x, styles[0], demodulation)
+        else:
+            y = self._convolve_many(x, styles, demodulation)
+        return self.filter(y, *self.filters)
+
+    def _convolve_one(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
+        """Modulate the small weight instead of the large picture: a batch of one has one bank."""
+        scale = styles[None] if demodulation is None else demodulation[0][:, None] * styles
+        weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
+        return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+    def _convolve_many(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
+        x = x * styles.to(self.dtype)[:, :, None, None]
+        y = F.conv2d(x, self.weight.to(self.dtype), padding=self.padding)
+        bias = self.bias[None, :, None, None]
         if demodulation is None:
             return y + bias
         return torch.addcmul(bias, y, demodulation.to(self.dtype)[:, :, None, None])
 
-    def _convolve_one(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
-        """Modulate the small weight instead of the large picture: a batch of one has one bank."""
-        weight = self.weight * styles[0][:, None, None]
-        if demodulation is not None:
-            weight = weight * demodulation[0][:, None, None, None]
-        return F.conv2d(x, weight.to(self.dtype), self.bias.to(self.dtype), padding=self.padding)
+
+class FoldedStyles:
+    """Styles and demodulation of all demodulating layers at once, from stacked, padded weights."""
+
+    def __init__(self, layers: list[FoldedLayer]) -> None:
+        self.widths = [layer.weight.shape[:2] for layer in layers]
+        outs, ins = (max(width[axis] for width in self.widths) for axis in (0, 1))
+        device = layers[0].weight.device
+        counts = [float(layer.in_channels) for layer in layers]
+        self.counts = torch.tensor(counts, device=device)[:, None, None]
+        self.bias = torch.stack(
+            [F.pad(layer.affine_bias, [0, ins - len(layer.affine_bias)]) for layer in layers]
+        )[:, None]
+        self.weight = torch.stack(
+            [F.pad(layer.affine_weight.t(), [0, ins - len(layer.affine_bias)]) for layer in layers]
+        )
+        self.energy = torch.stack(
+            [
+                F.pad(
+                    layer.energy,
+                    [0, outs - layer.energy.shape[1], 0, ins - layer.energy.shape[0]],
+                )
+                for layer in layers
+            ]
+        )
+
+    def __call__(self, ws: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each layer's (styles [N, in], demodulation [N, out]) for ws [N, layers, w_dim]."""
+        styles = torch.baddbmm(self.bias, ws.transpose(0, 1), self.weight)
+        squares = styles.square()
+        scale = self.counts / squares.sum(dim=2, keepdim=True)
+        demodulation = torch.baddbmm(
+            self.energy.new_full((1, 1, 1), 1e-8), squares * scale, self.energy
+        ).rsqrt()
+        styles = styles * scale.sqrt()
+        return [
+            (styles[i, :, :inside], demodulation[i, :, :outside])
+            for i, (outside, inside) in enumerate(self.widths)
+        ]
 
 
 class FoldedSynthesis:
@@ -109,22 +153,29 @@ class FoldedSynthesis:
     """
 
     def __init__(self, network: SynthesisNetwork, reduced: torch.dtype = torch.float32) -> None:
-        self.num_ws = network.num_ws
+        self.num_ws, self.output_scale = network.num_ws, network.output_scale
         self.shape = network.img_channels, network.img_resolution, network.img_resolution
         with torch.inference_mode():
             self.input = FoldedInput(network.input)
-            self.layers = []
-            for spec in network.specs:
-                dtype = reduced if spec.use_fp16 else torch.float32
-                self.layers.append(FoldedLayer(getattr(network, spec.name), dtype))
-        self.output_scale = network.output_scale
+            *layers, self.to_rgb = [
+                FoldedLayer(
+                    getattr(network, spec.name), reduced if spec.use_fp16 else torch.float32
+                )
+                for spec in network.specs
+            ]
+            self.styles = FoldedStyles(layers)
+            self.layers = layers
 
     def __call__(self, ws: Tensor, out: Tensor | None = None) -> Tensor:
         """Return pictures [N, C, R, R] for ws [N, num_ws, w_dim], written into `out`."""
-        first, *rest = ws.to(torch.float32).unbind(dim=1)
-        x = self.input(first)
-        for layer, w in zip(self.layers, rest, strict=True):
-            x = layer(x, w)
+        ws = ws.to(torch.float32)
+        x = self.input(ws[:, 0])
+        for layer, (styles, demodulation) in zip(
+            self.layers, self.styles(ws[:, 1:-1]), strict=True
+        ):
+            x = layer(x, styles, demodulation)
+        last = self.to_rgb
+        x = last(x, F.linear(ws[:, -1], last.affine_weight, last.affine_bias), None)
         if out is None:
             out = torch.empty(len(ws), *self.shape, device=x.device)
         # The last operation: it scales, converts and lays the picture out where it belongs.
