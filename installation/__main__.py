@@ -150,7 +150,7 @@ def import_model(
     """Turn an official StyleGAN3 or StyleGAN2-ADA snapshot into a model a show can name."""
     from models.snapshot_import import import_snapshot
 
-    _tell(f"wrote {import_snapshot(snapshot, to)}")
+    _tell(f"wrote {import_snapshot(snapshot, to, report=_say)}")
 
 
 @app.command()
