@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-# Read by OpenMP when torch starts it. Threads that wait by spinning take a busy machine's cores from
-# each other: a picture took 2.4 s instead of 50 ms beside other work (2 cores, AMD EPYC).
+# Read by OpenMP when torch starts it. Threads that spin while waiting take a busy machine's cores
+# from each other: a picture took 2.4 s instead of 50 ms beside other work (2 cores, AMD EPYC).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train a model of your own.")
