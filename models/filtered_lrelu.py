@@ -49,6 +49,12 @@ class Geometry:
     up_taps: int
     down_taps: int
 
+    def __post_init__(self) -> None:
+        """Refuse sizes that don't follow from each other."""
+        out_size = (self.tmp_size - self.down_taps) // self.down + 1
+        if out_size != self.out_size:
+            raise ValueError(f"out_size is {self.out_size}; these filters give {out_size}")
+
     @property
     def tmp_size(self) -> int:
         """Samples an axis has where the non-linearity is applied."""
@@ -169,7 +175,9 @@ class FilteredLrelu:
         if up is None or down is None:
             if up is not down:
                 raise ValueError("one filter is missing; expected both filters or neither")
-            return self._activate(x * self.gain if self.gain != 1.0 else x, x, None)
+            y = x if self.gain == 1.0 else x * self.gain
+            y = y if self.slope == 1.0 else F.leaky_relu(y, self.slope)
+            return self._clamped(y, x, None)
         if route == "depthwise":
             return self._depthwise(x, up, down)
         return self._banded(x, up, down)
@@ -183,9 +191,12 @@ class FilteredLrelu:
             self._made.clear()
             self._sources = now
 
-    def _activate(self, y: Tensor, source: Tensor, up: Tensor | None) -> Tensor:
-        if self.slope != 1.0:
-            y = F.leaky_relu_(y, self.slope)
+    def _activate(self, y: Tensor, source: Tensor, up: Tensor) -> Tensor:
+        """Apply the non-linearity to `y`, in place: nobody else holds it yet."""
+        y = y if self.slope == 1.0 else F.leaky_relu_(y, self.slope)
+        return self._clamped(y, source, up)
+
+    def _clamped(self, y: Tensor, source: Tensor, up: Tensor | None) -> Tensor:
         if self.clamp is None or not self._may_clamp(source, up):
             return y
         return y.clamp(-self.clamp, self.clamp)
