@@ -25,6 +25,7 @@ ADJUSTABLE = (
     "pull_codes",
     "gamma",
     "generator_lr",
+    "generator_ramp_steps",
     "discriminator_lr",
     "encoder_lr",
     "ema_kimg",
@@ -80,6 +81,7 @@ class Settings(BaseModel):
     r1_every: int = Field(default=8, ge=1)  # steps
     discriminator_alone_steps: int = Field(default=20, ge=0)
     generator_lr: float = Field(default=0.0025, gt=0.0)
+    generator_ramp_steps: int = Field(default=200, ge=0)  # of its adversarial phase; see loop
     discriminator_lr: float = Field(default=0.002, gt=0.0)
     encoder_lr: float = Field(default=0.001, gt=0.0)
     ema_kimg: float | None = Field(default=None, gt=0.0)  # half-life; None: batch · 10/32

@@ -42,6 +42,16 @@ def test_alone_the_judge_moves_but_no_parameter_of_the_generator():
     assert all(torch.equal(before[key], after[key]) for key in parameters)
 
 
+def test_generator_comes_up_to_its_rate_slowly_after_the_warm_start():
+    training = tiny.training(discriminator_alone_steps=1, generator_ramp_steps=4)
+    group, rates = training.optimisers["generator"].param_groups[0], []
+    for _ in range(6):
+        step(training)
+        rates.append(group["lr"] / 0.0025)
+    assert rates[1:] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert group["betas"] == (0.0, 0.99)
+
+
 def test_penalty_on_slopes_is_paid_every_so_many_steps():
     training = tiny.training(r1_every=3)
     assert ["r1" in step(training) for _ in range(6)] == [True, False, False] * 2
