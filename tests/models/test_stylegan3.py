@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -94,3 +95,77 @@ def test_picture_is_independent_of_its_batch(path):
         together = generator(z, c)
         alone = torch.cat([generator(z[n : n + 1], c[n : n + 1]) for n in range(5)])
     torch.testing.assert_close(together, alone, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("case", ["T6", "R6"])
+@pytest.mark.parametrize("path", ["banded", "depthwise"])
+def test_gradients_of_the_fast_paths_are_the_textbooks(case, path):
+    z, c = golden_inputs()
+    pull = hashed_tensor((2, 3, 32, 32), 13)
+    grads = {}
+    for name in (path, "textbook"):
+        generator = golden_generator(case, name)
+        generator(z, c).mul(pull).sum().backward()
+        grads[name] = {key: value.grad for key, value in generator.named_parameters()}
+    for key, expected in grads["textbook"].items():
+        scale = expected.abs().max().clamp_min(1.0).item()
+        torch.testing.assert_close(grads[path][key], expected, atol=1e-5 * scale, rtol=0)
+
+
+def test_published_sizes_have_the_published_counts_of_parameters():
+    turning = {
+        "channel_max": 1024,
+        "conv_kernel": 1,
+        "use_radial_filters": True,
+    }
+    for arguments, parameters, elements in [
+        ({"img_resolution": 1024}, 22_313_167, 2_480),
+        ({"img_resolution": 256, "channel_base": 16384}, 23_320_443, 2_456),
+        ({"img_resolution": 1024, "channel_base": 65536, **turning}, 15_093_151, 5_600),
+        ({"img_resolution": 256, "channel_base": 32768, **turning}, 15_779_565, 5_576),
+    ]:
+        with torch.device("meta"):
+            network = Generator(512, 0, 512, img_channels=3, **arguments)
+        assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+        assert sum(buffer.numel() for buffer in network.buffers()) == elements
+
+
+def test_network_can_be_rebuilt_from_its_arguments():
+    generator = golden_generator("R6", "textbook")
+    twin = Generator(**generator.init_kwargs)
+    twin.load_state_dict(generator.state_dict(), strict=True)
+    z, c = golden_inputs()
+    with torch.no_grad():
+        torch.testing.assert_close(twin(z, c), generator(z, c), atol=1e-5, rtol=0)
+
+
+def test_copied_generator_follows_its_own_filters():
+    generator = golden_generator("T6")
+    z, c = golden_inputs()
+    with torch.no_grad():
+        before = generator(z, c)
+        twin = copy.deepcopy(generator)
+        for name in twin.synthesis.layer_names[:-1]:
+            getattr(twin.synthesis, name).down_filter.mul_(0.5)
+        changed = twin(z, c)
+        twin.synthesis.path = "textbook"
+        torch.testing.assert_close(changed, twin(z, c), atol=1e-5, rtol=0)
+        assert torch.equal(generator(z, c), before)
+
+
+def test_wrong_latents_are_refused_with_both_shapes():
+    generator = golden_generator("T6")
+    with pytest.raises(ValueError, match=r"ws has shape \[1, 7, 8\]; expected \[N, 8, 8\]"):
+        generator.synthesis(torch.zeros(1, 7, 8))
+
+
+def test_transform_turns_by_quarters_exactly_in_the_middle_of_the_input():
+    generator = golden_generator("T6")
+    features = generator.synthesis.input
+    with torch.no_grad():
+        features.affine.weight.zero_()
+        features.affine.bias.copy_(torch.tensor([1.0, 0, 0, 0]))
+        straight = features(torch.zeros(1, 8))
+        features.transform.copy_(torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]))
+        turned = features(torch.zeros(1, 8))
+    torch.testing.assert_close(turned, straight.rot90(1, (2, 3)), atol=1e-5, rtol=0)
