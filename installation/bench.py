@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def run_bench(as_json: bool, full: bool, model: str) -> None:
     told = Console(stderr=True)
     result = results(model, FULL if full else Plan(), SystemClock(), say=told.print)
     if as_json:
-        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(dict(figures(result)), allow_nan=False) + "\n")
     else:
         Console().print(table(result))
 
@@ -252,18 +252,20 @@ def memory(
     }
 
 
+def figures(result: Result, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every single figure with its name, parts joined by dots: `model.generated_fps`."""
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from figures(value, f"{place}{name}.")
+        else:
+            yield place + name, value
+
+
 def table(result: Result) -> Table:
-    """The result for a person: a line for each figure."""
+    """The result for a person: a line for each figure, a section for each part."""
     shown = Table("", "", title="Wanderer on this machine", show_header=False, title_justify="left")
-    for part, figures in result.items():
-        if not isinstance(figures, dict):
-            shown.add_row(part, f"{figures}")
-            continue
-        for name, value in figures.items():
-            if isinstance(value, dict):
-                text = ", ".join(f"{key} {figure}" for key, figure in value.items())
-                shown.add_row(f"{part}.{name}", text)
-            else:
-                shown.add_row(f"{part}.{name}", "–" if value is None else f"{value}")
+    for part, value in result.items():
+        for name, figure in figures({part: value}):
+            shown.add_row(name, "–" if figure is None else f"{figure}")
         shown.add_section()
     return shown

@@ -14,6 +14,10 @@ from installation.clock import ManualClock
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")
 
+# Waiting threads sleep: with something else on the second core, spinning ones make a test of half
+# a second one of forty.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 hypothesis.settings.register_profile("wanderer", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("wanderer")
 
