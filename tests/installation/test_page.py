@@ -237,8 +237,7 @@ def test_ctrl_c_in_the_terminal_makes_the_page_print_nothing():
     code = (
         "from installation.page import LivePage; import httpx, signal;"
         "page = LivePage(port=0); httpx.get(page.address, timeout=20, trust_env=False);"
-        "print('up', flush=True)\n"
-        "try: signal.pause()\n"
+        "\ntry: print('up', flush=True); signal.pause()\n"
         "except KeyboardInterrupt: page.close()"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
