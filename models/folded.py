@@ -24,29 +24,56 @@ def _padded(channels: int) -> int:
 
 
 class FoldedInput:
-    """The Fourier features; sines of sums become products of one row and one column of sines."""
+    """The Fourier features, with few operations: alone they took as long as a layer.
+
+    Frequencies and phases as seen through the transform are linear in (cos, sin, shift x, shift y);
+    sines of sums become products of one row and one column of sines.
+    """
 
     def __init__(self, source: SynthesisInput) -> None:
-        self.source = source
-        # Turns at the rows' (or columns') positions; see textbook.synthesis_input.
-        line = torch.arange(source.size, device=source.freqs.device, dtype=torch.float32)
+        self.size, self.bandwidth = source.size, source.bandwidth
+        self.nyquist = source.sampling_rate / 2
+        bias = source.affine.bias
+        if bias is None:
+            raise ValueError("input.affine has no bias; expected one")
+        self.affine_weight = source.affine.weight * source.affine.weight_gain
+        self.affine_bias = bias.clone()
+        self.basis = self._basis(source)
+        self.offset = torch.zeros(3, source.channels, device=bias.device)
+        self.offset[2] = source.phases
+        line = torch.arange(source.size, device=bias.device, dtype=torch.float32)
         self.line = ((line + 0.5 - source.size / 2) / source.sampling_rate)[:, None]
         mix = (source.weight / math.sqrt(source.channels)).t()
         self.mix = F.pad(mix, [0, _padded(source.channels) - source.channels]).contiguous()
 
+    @staticmethod
+    def _basis(source: SynthesisInput) -> Tensor:
+        """Return [4, 3·C]: what cos, sin and both shifts add to frequencies (x, y) and phases."""
+        matrices = torch.zeros(4, 2, 3, device=source.freqs.device)
+        matrices[0, 0, 0] = matrices[0, 1, 1] = matrices[1, 1, 0] = 1
+        matrices[1, 0, 1] = -1
+        matrices[2, 0, 2] = matrices[3, 1, 2] = 1
+        seen = source.freqs @ (matrices @ source.transform)  # [4, C, 3]
+        return seen.transpose(1, 2).reshape(4, -1)
+
     def __call__(self, w: Tensor) -> Tensor:
         """Return features [N, padded C, size, size], channels last in memory, for w [N, w_dim]."""
-        source, matrix = self.source, self.source.matrix(w)
-        turned = source.freqs @ matrix[:, :2]  # [N, C, 3]: frequencies along x and y, phase shift
-        freqs, phases = turned[..., :2], source.phases + turned[..., 2]
-        excess = freqs.norm(dim=2) - source.bandwidth
-        amplitudes = (1 - excess / (source.sampling_rate / 2 - source.bandwidth)).clamp(0, 1)
+        t = F.linear(w, self.affine_weight, self.affine_bias)
+        t = t / t[:, :2].norm(dim=1, keepdim=True)
+        cos, sin, x, y = t.split(1, dim=1)
+        parts = torch.cat([cos, sin, sin * y - cos * x, -sin * x - cos * y], dim=1)
+        seen = (parts @ self.basis).reshape(len(w), 3, -1) + self.offset
+        freqs, phases = seen[:, :2], seen[:, 2:]
+        excess = (freqs.norm(dim=1) - self.bandwidth) / (self.nyquist - self.bandwidth)
+        amplitudes = (1 - excess).clamp_(0, 1)
         # sin(a + b) = sin a · cos b + cos a · sin b: 2·(H + W) sines a channel instead of H·W.
-        a = (self.line * freqs[:, None, :, 0] + phases[:, None]) * (2 * math.pi)
-        b = self.line * freqs[:, None, :, 1] * (2 * math.pi)
-        sin_a, cos_a = a.sin() * amplitudes[:, None], a.cos() * amplitudes[:, None]
-        features = sin_a[:, None] * b.cos()[:, :, None]
-        features.addcmul_(cos_a[:, None], b.sin()[:, :, None])
+        turns = self.line * freqs[:, :, None]  # [N, 2, size, C]
+        turns[:, 0] += phases
+        turns *= 2 * math.pi
+        (sin_a, sin_b), (cos_a, cos_b) = turns.sin().unbind(1), turns.cos().unbind(1)
+        sin_b, cos_b = sin_b * amplitudes[:, None], cos_b * amplitudes[:, None]
+        features = sin_a[:, None] * cos_b[:, :, None]
+        features.addcmul_(cos_a[:, None], sin_b[:, :, None])
         mixed: Tensor = features @ self.mix
         return mixed.permute(0, 3, 1, 2)
 
@@ -84,24 +111,32 @@ class FoldedLayer:
     def __call__(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
         """Return the layer's output for x [N, C, H, W] and its styles [N, C]."""
         x = x.to(self.dtype)
-        if len(x) == 1:
+        if demodulation is None:
+            y = self._mix(x, styles)
+        elif len(x) == 1:
             y = self._convolve_one(x, styles[0], demodulation)
         else:
             y = self._convolve_many(x, styles, demodulation)
         return self.filter(y, *self.filters)
 
-    def _convolve_one(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
+    def _mix(self, x: Tensor, styles: Tensor) -> Tensor:
+        """ToRGB's 1×1 convolution as a product, which leaves whole planes behind."""
+        weight = (self.weight[:, :, 0, 0] * styles[:, None]).to(self.dtype)
+        batch, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+        y = torch.baddbmm(self.bias[:, None], weight, pixels.transpose(1, 2))
+        return y.reshape(batch, -1, height, width)
+
+    def _convolve_one(self, x: Tensor, styles: Tensor, demodulation: Tensor) -> Tensor:
         """Modulate the small weight instead of the large picture: a batch of one has one bank."""
-        scale = styles[None] if demodulation is None else demodulation[0][:, None] * styles
+        scale = demodulation[0][:, None] * styles
         weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
         return F.conv2d(x, weight, self.bias, padding=self.padding)
 
-    def _convolve_many(self, x: Tensor, styles: Tensor, demodulation: Tensor | None) -> Tensor:
+    def _convolve_many(self, x: Tensor, styles: Tensor, demodulation: Tensor) -> Tensor:
         x = x * styles.to(self.dtype)[:, :, None, None]
         y = F.conv2d(x, self.weight.to(self.dtype), padding=self.padding)
         bias = self.bias[None, :, None, None]
-        if demodulation is None:
-            return y + bias
         return torch.addcmul(bias, y, demodulation.to(self.dtype)[:, :, None, None])
 
 
