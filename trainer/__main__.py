@@ -105,13 +105,13 @@ def run(
             raise ValueError("--shape: a resumed run keeps its networks; leave it out")
         elif out is not None:
             last = commands.branch(
-                runs.place(resume), data, runs.place(out), pace, machine,
+                runs.named(resume), data, runs.place(out), pace, machine,
                 changes=changes, command=command,
             )  # fmt: skip
         elif changes:
             raise ValueError("changed settings make a new run; name it with --out")
         else:
-            last = commands.resume(runs.place(resume), data, pace, machine)
+            last = commands.resume(runs.named(resume), data, pace, machine)
     typer.echo(str(last))
 
 
@@ -124,7 +124,7 @@ def curve(
     from trainer import runs
     from trainer.report import ReportError, write_curve
 
-    folder = runs.place(run)
+    folder = runs.named(run)
     picture = out or folder / "curve.png"
     try:
         write_curve(folder / runs.METRICS, picture, folder.name)
@@ -148,7 +148,7 @@ def publish(
     from trainer.publish import publish as write
 
     with _spoken():
-        folder = commands.state_of(runs.place(snapshot)).parent
+        folder = commands.state_of(runs.named(snapshot)).parent
         written = write(folder, to, name, with_state=with_state)
     for path in (written.weights, written.card, written.sheet):
         typer.echo(str(path))

@@ -102,13 +102,22 @@ def state_of(named: Path) -> Path:
 
 
 def _run_and_snapshot(named: Path) -> tuple[runs.Run, Path]:
-    if (named / store.STATE).is_file():
-        return runs.find(named.parents[1]), named
-    run = runs.find(named)
+    """Find what to continue; raises RunUnusable where that would lose something."""
+    if named.is_file():
+        raise runs.RunUnusable(
+            f"{named}: a state alone is no run; go on in a new one with --out NAME --data DATASET"
+        )
+    is_snapshot = (named / store.STATE).is_file()
+    run = runs.find(named.parents[1] if is_snapshot else named)
     newest = runs.newest_sound(run)
     if newest is None:
         raise runs.RunUnusable(
             f"{named}: no finished snapshot in this run; start it again with another --out"
+        )
+    if is_snapshot and newest.name != named.name:
+        raise runs.RunUnusable(
+            f"{named}: the run has gone on to {newest.name}; continue that with --resume "
+            f"{run.folder}, or branch off with --out NAME"
         )
     return run, newest
 

@@ -59,6 +59,12 @@ def place(name_or_path: str) -> Path:
     return path if os.sep in name_or_path else home() / path
 
 
+def named(name_or_path: str) -> Path:
+    """Return what is meant by something that exists: a path as given, else a run's name."""
+    path = Path(name_or_path).expanduser()
+    return path if path.exists() else place(name_or_path)
+
+
 @dataclass(frozen=True)
 class Run:
     """One run: `folder`, and what was settled when it was made."""

@@ -79,6 +79,19 @@ def test_a_run_without_a_snapshot_cannot_be_continued(tmp_path, data):
         commands.resume(tmp_path / "run", None, session.Pace(1), MACHINE)
 
 
+def test_continuing_an_older_snapshot_would_lose_pictures_and_is_refused(tmp_path, data):
+    first = _start(data, tmp_path / "run")
+    commands.resume(first, None, session.Pace(0.012), MACHINE)  # the newest may be named
+    with pytest.raises(RunUnusable, match=r"has gone on to kimg-000000\.012; .*branch off with"):
+        commands.resume(first, None, session.Pace(0.016), MACHINE)
+
+
+def test_a_state_alone_grows_into_a_new_run_only(tmp_path, data):
+    state = _start(data, tmp_path / "run") / "state.safetensors"
+    with pytest.raises(RunUnusable, match="a state alone is no run; .*--out NAME --data DATASET"):
+        commands.resume(state, data, session.Pace(0.012), MACHINE)
+
+
 def test_published_model_says_where_it_comes_from_and_what_it_cannot(tmp_path, data):
     last = _start(data, tmp_path / "run")
     runs.find(last.parents[1]).append({"kimg": 0.008, "kid_lite0": 0.5})

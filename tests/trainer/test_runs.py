@@ -52,6 +52,14 @@ def test_bare_names_live_among_the_runs_and_paths_stay_paths(tmp_path, monkeypat
     assert runs.place(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
 
 
+def test_what_exists_is_meant_before_a_run_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDERER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    assert runs.named("a.state.safetensors") == tmp_path / "runs" / "a.state.safetensors"
+    (tmp_path / "a.state.safetensors").touch()
+    assert runs.named("a.state.safetensors") == Path("a.state.safetensors")
+
+
 def test_snapshot_names_sort_by_age():
     images = [0, 16, 999, 1000, 12_304, 999_984, 25_000_000]
     names = [runs.snapshot_name(count) for count in images]
