@@ -88,7 +88,7 @@ def test_continuing_an_older_snapshot_would_lose_pictures_and_is_refused(tmp_pat
 
 def test_a_state_alone_grows_into_a_new_run_only(tmp_path, data):
     state = _start(data, tmp_path / "run") / "state.safetensors"
-    with pytest.raises(RunUnusable, match="a state alone is no run; .*--out NAME --data DATASET"):
+    with pytest.raises(RunUnusable, match=r"a state alone is no run; .*--out NAME --data DATASET"):
         commands.resume(state, data, session.Pace(0.012), MACHINE)
 
 
