@@ -216,9 +216,10 @@ def main(arguments: list[str] | None = None) -> int:
     from models.pickle_machine import SnapshotRefused
     from models.registry import ModelUnavailable
 
-    # Before torch is loaded, which reads it once: its threads then sleep at a barrier instead of
-    # spinning. With another program on the second core a picture took 50 ms so, and 2.4 s spinning.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded, which reads it once: its threads spin at a barrier for 30 µs, then
+    # sleep. Spinning for ever made a picture of 14 ms one of 500 with another program on a core;
+    # sleeping at once makes it 21 ms alone.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     expected = (
         InvalidShow,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from installation.app import evening_for, shelf_for
+from installation.app import evening_for, shelf_for, threads_beside
 from installation.clock import Clock
 from installation.evening import pace_of, play
 from installation.frame_plan import plan
@@ -25,6 +25,7 @@ from installation.show import Show
 from installation.state import initial_state
 from installation.upload import Ring, Route, choose_route
 from models.image_model import ImageModel
+from models.registry import use_threads
 from models.sheet import to_uint8
 
 BLOCK_S = 0.25  # of one model before the other has its turn: noise meets both alike
@@ -205,7 +206,7 @@ def pacing(
     each_frame: Callable[[], None] | None = None,
 ) -> Pacing:
     """Run a show on `surface` for `seconds`, generator and all; `each_frame` after each one."""
-    shelf = shelf_for(show, clock, device, precision, beside)
+    shelf = shelf_for(show, clock, device, precision, beside, threads_beside(surface))
     pace = pace_of(surface, fps)
     evening = evening_for(show, surface, shelf, clock, pace)
 
@@ -218,6 +219,7 @@ def pacing(
         report = evening.health.report()
     finally:
         evening.close()
+        use_threads(os.cpu_count() or 1)  # what is measured next has the machine for itself
     return Pacing(
         displayed_hz=1 / report.frame_mean_s if report.frame_mean_s else 0.0,
         mean_ms=1000 * report.frame_mean_s,

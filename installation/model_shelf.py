@@ -8,11 +8,14 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from models.image_model import ImageModel
 
+TRIALS = 9  # batches a model is timed by, where they fit into half a second
+TRIALS_S = 0.5
 RETRY_S = 60.0  # a missing file may be copied into place while the show runs
 
 log = logging.getLogger(__name__)
@@ -120,14 +123,21 @@ class ModelShelf:
         self._make_room(name, wanted)
         model = self._load(name)
         first_picture(model, self._images)
-        began_s = self._monotonic()
-        first_picture(model, self._images)
-        loaded = Loaded(model, self._monotonic() - began_s)
+        loaded = Loaded(model, self._time(model))
         with self._lock:
             self._loaded[name] = loaded
             self._problems.pop(name, None)
         log.info("model %r is ready: %.1f ms a picture", name, 1000 * loaded.seconds_per_batch)
         return loaded
+
+    def _time(self, model: ImageModel) -> float:
+        """The median of a few batches, in seconds: one alone may have met another program."""
+        times_s: list[float] = []
+        while len(times_s) < TRIALS and sum(times_s) < TRIALS_S:
+            began_s = self._monotonic()
+            first_picture(model, self._images)
+            times_s.append(self._monotonic() - began_s)
+        return median(times_s)
 
     def _make_room(self, name: str, wanted: set[str]) -> None:
         needed = self._bytes_needed(name)

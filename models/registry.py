@@ -6,6 +6,7 @@ header, its shapes and its numbers.
 
 import difflib
 import os
+import sys
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -71,6 +72,15 @@ def load_model(
     except (RuntimeError, MemoryError, ValueError) as error:
         remedy = "choose another device or precision, or free its memory"
         raise ModelUnavailable(str(path), f"{error}", f"room on device {device}", remedy) from error
+
+
+def use_threads(count: int) -> None:
+    """Let models on the CPU compute with `count` threads from now on, those still to come too.
+
+    Without torch in memory there is nothing to tell.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
 
 
 def describe_model(name_or_path: str | Path, *, beside: Path | None = None) -> Card:

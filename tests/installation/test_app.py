@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from installation.app import RenderOptions, RunOptions, rendered, run_show, shelf_for
-from installation.clock import ManualClock
+from installation.app import RenderOptions, RunOptions, rendered, require_models, run_show
 from installation.show import parse_show
 from models.registry import ModelUnavailable
 
@@ -52,7 +51,7 @@ def test_a_rendered_frame_has_the_size_asked_for():
 def test_a_missing_model_stops_a_show_before_it_opens():
     show = parse_show(WALK.replace("testcard", "nobody"), "walk.yaml")
     with pytest.raises(ModelUnavailable, match=r"nobody: no such model"):
-        shelf_for(show, ManualClock(), "cpu", "auto", Path.cwd())
+        require_models(show, Path.cwd())
 
 
 def test_a_run_without_a_display_writes_frames_tells_its_address_and_ends(tmp_path):

@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from installation.model_shelf import RETRY_S, ModelShelf, NotEnoughMemory
+from installation.model_shelf import RETRY_S, TRIALS, ModelShelf, NotEnoughMemory
 
 
 class Clockwork:
@@ -53,7 +53,32 @@ def shelf(store, clock=None, needed=0, free=lambda: 1):
 
 def test_fetch_returns_a_model_that_has_made_pictures_in_the_batch_of_the_show():
     loaded = shelf(Store("a")).fetch("a")
-    assert loaded.model.batches == [3, 3]
+    assert loaded.model.batches == [3] * (1 + TRIALS)
+
+
+def test_one_slow_picture_does_not_make_a_model_slow():
+    clock = Clockwork()
+
+    class Uneven(Plain):
+        def synthesize(self, ws, out=None):
+            clock.now_s += 0.3 if len(self.batches) == 4 else 0.01
+            return super().synthesize(ws, out)
+
+    models = shelf(Uneven, clock)
+    assert models.fetch("a").seconds_per_batch == pytest.approx(0.01)
+
+
+def test_a_very_slow_model_is_not_timed_for_long():
+    clock = Clockwork()
+
+    class Slow(Plain):
+        def synthesize(self, ws, out=None):
+            clock.now_s += 2.0
+            return super().synthesize(ws, out)
+
+    loaded = shelf(Slow, clock).fetch("a")
+    assert loaded.seconds_per_batch == 2.0
+    assert len(loaded.model.batches) == 2
 
 
 def test_a_model_wanted_beforehand_is_there_without_waiting():
