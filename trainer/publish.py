@@ -21,7 +21,8 @@ from trainer.dataset import DataSet
 
 MAX_WEIGHTS_BYTES = 8_000_000
 SHEET = (12, 8)  # columns, rows
-LIMITS = (
+PEEPS_LICENCE = "Apache-2.0 (weights); data set CC0-1.0"
+PEEPS_LIMITS = (
     "Draws only what its data set holds: front and three-quarter busts in one drawn style, all "
     "looking one way; it has never seen a photograph and can't draw a real person.",
     "A small network trained for hours on a processor, not for days on a graphics card: lines are "
@@ -73,10 +74,11 @@ def _card(snapshot: Path, name: str) -> Card:
     run = runs.find(snapshot.parents[1])
     raw = read_card(snapshot / "network.card.yaml").model_dump()
     counters = store.read_counters(snapshot / store.STATE)
+    data_set = _data_set(run)
     raw |= {
         "name": name,
-        "licence": "Apache-2.0 (weights); data set CC0-1.0",
-        "data_set": _data_set(run),
+        "licence": PEEPS_LICENCE if data_set.get("kind") == "peeps" else None,
+        "data_set": data_set,
         "training": {
             "kimg": counters.images / 1000,
             "warm_start_kimg": run.settings.warm_start_kimg,
@@ -91,7 +93,7 @@ def _card(snapshot: Path, name: str) -> Card:
             "settings": run.settings.model_dump(mode="json", exclude={"architecture"}),
         },
         "metrics": _metrics(run, counters.images / 1000),
-        "limits": LIMITS,
+        "limits": PEEPS_LIMITS if data_set.get("kind") == "peeps" else None,
     }
     return Card.model_validate(raw)
 

@@ -30,7 +30,7 @@ def data(tmp_path):
     manifest = b"{}\n" * len(images)
     np.save(folder / "images.npy", images)
     (folder / "manifest.jsonl").write_bytes(manifest)
-    info = {"format": 1, "count": len(images), "size": images.shape[-1], "licence": "CC0-1.0"}
+    info = {"format": 1, "count": len(images), "size": images.shape[-1], "kind": "peeps"}
     info["sha256"] = contents_sha256(images, manifest)
     (folder / "dataset.json").write_text(json.dumps(info))
     return folder
@@ -111,6 +111,14 @@ def test_published_model_says_where_it_comes_from_and_what_it_cannot(tmp_path, d
         changes={}, command="wanderer train run",
     )  # fmt: skip
     assert runs.find(resumed.parents[1]).origin.parent == "patches.state.safetensors"
+
+
+def test_limits_and_licence_of_another_data_set_stay_unknown(tmp_path, data):
+    path = data / "dataset.json"
+    path.write_text(path.read_text().replace("peeps", "photographs"))
+    made = publish.publish(_start(data, tmp_path / "run"), tmp_path / "weights", "patches")
+    card = read_card(made.card)
+    assert (card.limits, card.licence) == (None, None)
 
 
 def test_a_damaged_snapshot_is_not_published(tmp_path, data):

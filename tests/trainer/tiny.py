@@ -54,7 +54,7 @@ def training(**changes: object) -> Training:
 
 def tensors(of: Training) -> dict[str, torch.Tensor]:
     """Every number that a step may move, by name."""
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for name, network in vars(of.networks).items():
         found |= {f"{name}.{key}": value.clone() for key, value in network.state_dict().items()}
     for name, optimiser in of.optimisers.items():
