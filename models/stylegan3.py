@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import fir_design, textbook
+from models.banded import Geometry
 from models.equalised import LRELU_SLOPE, SQRT2, FullyConnected, MappingNetwork
-from models.filtered_lrelu import FilteredLrelu, Geometry, Route
+from models.filtered_lrelu import FilteredLrelu, Route
 from models.layer_schedule import LayerSpec, ScheduleOptions, schedule
 
 Path: TypeAlias = Literal["auto", "banded", "depthwise", "textbook"]

@@ -1,15 +1,9 @@
 import pytest
 import torch
 
-from models import fir_design, textbook
-from models.filtered_lrelu import (
-    Banded,
-    FilteredLrelu,
-    Geometry,
-    choose_route,
-    down_matrix,
-    up_matrix,
-)
+from models import filtered_lrelu, fir_design, textbook
+from models.banded import Banded, Geometry, down_matrix, up_matrix
+from models.filtered_lrelu import FilteredLrelu, choose_route
 from tests.models.golden_weights import hashed_tensor
 
 # (in, out, up, down, taps per factor, low, high): the network's kinds of layer, then odd ones.
@@ -66,6 +60,16 @@ def test_both_routes_meet_the_textbook_and_its_gradients(name, route, radial):
     torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-5, rtol=0)
     with torch.inference_mode():
         torch.testing.assert_close(fast(x, up, down, route), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("bytes_at_a_time", [1, 5 * 82 * 82 * 4, 41 * 82 * 82 * 4])
+def test_pieces_make_the_same_whole(monkeypatch, bytes_at_a_time):
+    shape = SHAPES["same rate"]
+    x, up, down = operands(shape, batch=3, channels=20)
+    expected = yardstick(x, up, down, shape)
+    fast = FilteredLrelu(shape, gain=2**0.5, slope=0.2, clamp=256.0)
+    monkeypatch.setattr(filtered_lrelu, "PIECE_BYTES", bytes_at_a_time)
+    torch.testing.assert_close(fast(x, up, down, "depthwise"), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("route", ["banded", "depthwise"])
