@@ -4,7 +4,7 @@ import torch
 
 from models import stylegan2, stylegan3
 from models.card import Card
-from models.precision import PixelDifference
+from models.precision import PixelDifference, pixel_difference
 from models.torch_model import TorchModel, precision_difference
 from tests.models.golden_weights import GOLDEN, assert_matches, fill, hashed_tensor
 
@@ -130,3 +130,14 @@ def test_bfloat16_pictures_stay_near_float32_ones(case):
     assert 0 < difference.mean <= 3
     same = precision_difference(network, precisions=("float32", "float32"), count=2)
     assert same == PixelDifference(0.0, 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("case", ["T6", "R6", "SG2"])
+def test_half_precision_on_cuda_stays_near_float32_on_the_processor(case):
+    z, c = inputs()
+    exact, half = model(case), model(case, device="cuda", precision="auto")
+    assert (half.device, half.precision) == ("cuda:0", "float16")
+    pictures = half.synthesize(half.map(z, c))
+    assert pixel_difference(exact.synthesize(exact.map(z, c)), pictures).mean <= 3
