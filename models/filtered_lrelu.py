@@ -18,7 +18,7 @@ torch.bmm with an expanded matrix (no copy, but many small products: 1.3–3× t
 over [H, C·W]), tiles of 8 (packing: 2–4×), transposing between the axes (1.3 a time), depthwise
 over interleaved copies instead of transposed convolution (1.5× in copies), the leaky ReLU fused
 into oneDNN's transposed convolution (12×: its reference code), a custom autograd function over a
-few samples at a time (a training step of 16 at 64 px: 0.72 s as without, once freed memory is kept).
+few samples at a time (a step of 16 at 64 px: 0.72 s as without, once freed memory is kept).
 """
 
 from __future__ import annotations
