@@ -228,12 +228,12 @@ def play(
         while surface.poll() and not stopped():
             if ends_s is not None and clock.monotonic() >= ends_s:
                 break
+            now = _moment(clock, pace)
             with evening.health.guard("frame"):
-                now = _moment(clock, pace)
                 plans = evening.frame(now)
                 if shown is not None:
                     shown(plans)
-            _wait(clock, pace)
+            _wait(clock, pace, drawn=now)
     finally:
         thread.stop()
 
@@ -250,9 +250,9 @@ def _moment(clock: Clock, pace: Pace) -> float:
     return grid.time(grid.tick(now + 0.5 / float(pace.display_hz)))
 
 
-def _wait(clock: Clock, pace: Pace) -> None:
+def _wait(clock: Clock, pace: Pace, drawn: float) -> None:
+    """Wait for the frame after the one of `drawn`; not at all if its time has come."""
     if not pace.by_display:
         grid = Grid(pace.display_hz)
-        now = clock.now()
-        next_s = grid.time(grid.tick(now + 0.5 / float(pace.display_hz)) + 1)
-        clock.sleep_until(clock.monotonic() + next_s - now)
+        left_s = grid.time(grid.tick(drawn) + 1) - clock.now()
+        clock.sleep_until(clock.monotonic() + left_s)

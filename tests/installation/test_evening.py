@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -176,6 +177,30 @@ def test_frames_stand_on_the_grid_of_the_display_rate(stage):
         shown=lambda plans: times.append(plans[0].now_s),
     )
     assert [time - 1_000_003 for time in times] == [0.0, 1 / 16, 2 / 16, 3 / 16]
+
+
+@pytest.mark.parametrize(
+    ("work_s", "steps"),
+    [(0.02, [1, 1, 1]), (0.05, [1, 1, 1]), (0.11, [2, 2, 1]), (0.16, [3, 2, 3])],
+)
+def test_a_frame_that_takes_its_time_costs_no_more_frames_than_it_must(stage, work_s, steps):
+    room = stage(now=1_000_003.0)  # frames every 0.0625 s
+    room.shelf.fetch("here")
+    times = []
+
+    def work(plans):
+        times.append(plans[0].now_s)
+        room.clock.advance(work_s)
+
+    play(
+        room.evening,
+        room.surface,
+        room.clock,
+        Pace(Fraction(16), by_display=False),
+        stopped=lambda: len(times) == 4,
+        shown=work,
+    )
+    assert [round(16 * (b - a)) for a, b in pairwise(times)] == steps
 
 
 def test_a_show_of_given_seconds_ends_by_itself(stage):
