@@ -5,6 +5,7 @@ it is not, a slot is free or it is not. The display's thread calls `turn` and `p
 frame and never waits for this one.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +26,9 @@ from installation.latent import (
     weighted_points,
 )
 from installation.model_shelf import ModelShelf
+from installation.scheduler import scenes_within
 from installation.show import Show
-from installation.state import State
+from installation.state import State, show_time
 from installation.upload import Ring
 from models.image_model import ImageModel
 
@@ -34,6 +36,7 @@ AHEAD = 3  # ticks made beyond the present one: covers one slow image at the fin
 LEAD_S = 2.0  # a scene's ring is made this long before its first picture is due
 HORIZON_S = 120.0  # a scene's model is loaded this long before
 REMEMBERED = 32  # mapped points of a walk in w: eight legs of a spline on each of two channels
+RETRY_S = 60.0  # a ring that could not be built is tried again after this
 LINGER = 64  # made images remembered for each ring, so that none is made twice
 
 RingKey = tuple[str, str]  # scene, model
@@ -54,14 +57,17 @@ class Tally(Protocol):
 
 @dataclass(frozen=True)
 class Shown:
-    """The two textures a layer is blended from; `row` is the channel's place in the batch."""
+    """The two textures a layer is blended from; `row` is the channel's place in the batch.
+
+    `since` is the stamp of the earlier one.
+    """
 
     earlier: Any
     later: Any
     blend: float
     opacity: float
     row: int
-    resolution: int
+    since: int
 
 
 def stamp(tick: int, rate_hz: Fraction) -> int:
@@ -82,7 +88,7 @@ class Mapper:
             z = np.stack([latent_vector(latent, self._model.z_dim) for latent in latents])
             return self._model.map(z, psi=latents[0].psi)
         z = np.zeros((len(latents), self._model.z_dim), np.float32)
-        ws = self._model.map(z, psi=latents[0].psi)
+        ws = self._model.map(z, psi=latents[0].psi) * 1.0  # ours to write to: torch guards its own
         for row, latent in enumerate(latents):
             points = weighted_points(latent)
             ws[row] = sum(self._w(point, latent.psi) * weight for point, weight in points)
@@ -158,7 +164,8 @@ class Generation:
         self._brief: _Brief | None = None
         self._reels: dict[RingKey, _Reel] = {}
         self._lock = threading.Lock()
-        self._in_use: dict[str, set[RingKey]] = {}
+        self._in_use: dict[str, dict[RingKey, int]] = {}  # channel: rings, and since which stamp
+        self._refused_at_s: dict[RingKey, float] = {}
         self._wanted_at_s = float("-inf")
         self._cost = _TickCost()
 
@@ -177,14 +184,14 @@ class Generation:
         tick = state.grid.tick(now)
         self._ask_for_models(show, state, now)
         needed = self._needed(show, state, tick)
-        for scene, model in needed:
-            self._open_reel(show, (scene, model))
-        in_use = set().union(*self._in_use.values())
+        for key in needed:
+            self._open_reel(show, key)
         for key, reel in list(self._reels.items()):
-            if key not in needed and key not in in_use:
+            held = [since[key] for since in self._in_use.values() if key in since]
+            if key not in needed and not held:
                 self._close_reel(key, reel)
             else:
-                reel.ring.turn(stamp(tick - 1, rate))
+                self._turn_reel(reel, min([stamp(tick - 1, rate), *held]))
 
     def ready(self, plan: FramePlan) -> bool:
         """Whether the scene on top of this plan has a picture to show."""
@@ -192,8 +199,10 @@ class Generation:
 
     def pictures(self, plan: FramePlan) -> tuple[Shown, ...]:
         """The pictures of a plan that is `ready`, bottom first; they stay until the next call."""
-        self._in_use[plan.channel] = {(layer.scene, layer.model) for layer in plan.layers}
-        return tuple(shown for shown in self._pictures(plan) if shown is not None)
+        found = zip(plan.layers, self._pictures(plan), strict=True)
+        shown = {(layer.scene, layer.model): one for layer, one in found if one is not None}
+        self._in_use[plan.channel] = {key: one.since for key, one in shown.items()}
+        return tuple(shown.values())
 
     def _pictures(self, plan: FramePlan) -> list[Shown | None]:
         assert self._brief is not None, "a plan before the brief it was made from"
@@ -213,22 +222,32 @@ class Generation:
             self._shelf.want(models_within(show, state, now, self._horizon_s))
 
     def _needed(self, show: Show, state: State, tick: int) -> set[RingKey]:
+        """The scenes on show from the last tick to the end of the lead."""
         lead = int(LEAD_S * state.grid.rate_hz)
-        return {
-            (image.scene, image.model)
-            for at in (tick, tick + 1, tick + lead)
-            for image in keys_at(show, state, at)
-        }
+        from_s = show_time(state, state.grid.time(tick - 1))
+        to_s = show_time(state, state.grid.time(tick + 1 + lead))
+        scenes = [show.scenes[index] for index in scenes_within(show, from_s, to_s)]
+        return {(scene.name, scene.model) for scene in scenes}
 
     def _open_reel(self, show: Show, key: RingKey) -> None:
-        if key in self._reels:
+        loaded = None if key in self._reels else self._shelf.get(key[1])
+        now_s = self._monotonic()
+        if loaded is None or now_s - self._refused_at_s.get(key, -math.inf) < RETRY_S:
             return
-        loaded = self._shelf.get(key[1])
-        if loaded is None:
+        try:
+            ring = self._make_ring(loaded.model, len(show.channels))
+        except Exception as error:  # no memory for it: the scene is held back, the show goes on
+            self._refused_at_s[key] = now_s
+            self._tally.failed("image", error)
             return
-        ring = self._make_ring(loaded.model, len(show.channels))
         with self._lock:
             self._reels[key] = _Reel(loaded.model, ring, Mapper(loaded.model))
+
+    def _turn_reel(self, reel: _Reel, keep_from: int) -> None:
+        try:
+            reel.ring.turn(keep_from)
+        except Exception as error:  # an image that can't be moved: the last one stays
+            self._tally.failed("image", error)
 
     def _close_reel(self, key: RingKey, reel: _Reel) -> None:
         if not reel.busy.acquire(blocking=False):
@@ -245,17 +264,11 @@ class Generation:
         reel = self._reels.get((layer.scene, layer.model))
         if reel is None:
             return None
-        earlier = reel.ring.texture(stamp(layer.earlier.tick, rate))
-        later = reel.ring.texture(stamp(layer.later.tick, rate))
-        blend = layer.blend
-        if earlier is None:
-            nearest = reel.ring.nearest(stamp(layer.earlier.tick, rate))
-            if nearest is None:
-                return None
-            earlier = nearest[1]
-        if later is None:
-            later, blend = earlier, 0.0
-        return Shown(earlier, later, blend, layer.opacity, row, reel.model.resolution)
+        since, until = stamp(layer.earlier.tick, rate), stamp(layer.later.tick, rate)
+        earlier, later = reel.ring.texture(since), reel.ring.texture(until)
+        if earlier is not None and later is not None:
+            return Shown(earlier, later, layer.blend, layer.opacity, row, since)
+        return _between(reel.ring, since + layer.blend * (until - since), layer.opacity, row)
 
     # -- the thread that makes pictures -----------------------------------------------------------
 
@@ -277,6 +290,14 @@ class Generation:
                 return self._make(reel, at, latents, period=stamp(1, state.grid.rate_hz))
         return False
 
+    def try_step(self, now: float) -> bool:
+        """Like `step`, but whatever goes wrong is told and counted: this thread must not end."""
+        try:
+            return self.step(now)
+        except Exception as error:
+            self._tally.failed("image", error)
+            return False
+
     def make(self, tick: int) -> None:
         """Make every key image of one tick now, taking turns with the ring: for rendering."""
         assert self._brief is not None, "make before brief"
@@ -288,7 +309,7 @@ class Generation:
             reel = self._reels.get(key)
             if reel is not None and reel.made.get(at) != latents:
                 self._make(reel, at, latents, period=None)
-                reel.ring.turn(stamp(tick - 1, state.grid.rate_hz))
+                self._turn_reel(reel, stamp(tick - 1, state.grid.rate_hz))
 
     def rate_hz(self) -> Fraction | None:
         """The grid the governor would have now, or None when nobody governs."""
@@ -320,6 +341,22 @@ class Generation:
         total_s = self._cost.add(seconds, at)
         if total_s is not None and self._governor is not None:
             self._governor.note(total_s)
+
+
+def _between(ring: Ring, at: float, opacity: float, row: int) -> Shown | None:
+    """The blend for the time `at` (in stamps) of what is there, were it from another grid.
+
+    Key images are functions of time, so any two around a moment do for it; after the last one
+    the picture stands still.
+    """
+    before, after = ring.nearest(int(at)), ring.after(int(at))
+    if before is None:
+        return None
+    since, earlier = before
+    if after is None or after[0] == since:
+        return Shown(earlier, earlier, 0.0, opacity, row, since)
+    until, later = after
+    return Shown(earlier, later, (at - since) / (until - since), opacity, row, since)
 
 
 @dataclass
@@ -372,5 +409,5 @@ class PictureThread:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._generation.step(self._now()):
+            if not self._generation.try_step(self._now()):
                 self._stop.wait(0.002)  # a tenth of a frame at 60 Hz, and nothing to do in it

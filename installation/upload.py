@@ -119,12 +119,18 @@ class Ring:
         self._moving: list[Slot] = []
         self._shown: dict[int, moderngl.TextureArray] = {}
         self._closed = False
+        self._unused: list[moderngl.TextureArray] = []
         make = memory or (lambda: _memory(ctx, shape, dtype, array, route))
-        for _ in range(slots):
-            self._free.append(Slot(make()))
         count = slots + 4 if textures is None else textures
         assert count >= 2, "a ring needs two textures: one to show while the other is filled"
-        self._unused = [_texture(ctx, shape, dtype) for _ in range(count)]
+        try:
+            for _ in range(slots):
+                self._free.append(Slot(make()))
+            for _ in range(count):
+                self._unused.append(_texture(ctx, shape, dtype))
+        except BaseException:
+            self.close()  # half a ring is worth nothing, and would be built again and again
+            raise
 
     # -- the worker's thread --------------------------------------------------------------------
 
@@ -188,6 +194,11 @@ class Ring:
             return None
         at = max(before) if before else min(self._shown)
         return at, self._shown[at]
+
+    def after(self, tick: int) -> tuple[int, moderngl.TextureArray] | None:
+        """The first images after `tick`; None if there are none."""
+        at = min((at for at in self._shown if at > tick), default=None)
+        return None if at is None else (at, self._shown[at])
 
     def close(self) -> None:
         """Give all memory back; arrays of this ring must not be written any more."""

@@ -69,6 +69,10 @@ class FakeRing:
         before = [at for at in self.shown if at <= tick]
         return (max(before), self.shown[max(before)]) if before else None
 
+    def after(self, tick):
+        later = [at for at in self.shown if at > tick]
+        return (min(later), self.shown[min(later)]) if later else None
+
     def close(self):
         assert not self.out, "closed while a picture was being made"
         self.closed = True
@@ -204,7 +208,8 @@ def test_an_image_that_fails_keeps_the_one_before_and_is_counted():
     model.fail = False
     room.clock.advance(1 / 32)
     room.fill()
-    assert room.generation.pictures(room.plan())[0].blend == pytest.approx(0.0, abs=1e-6)
+    (shown,) = room.generation.pictures(room.plan())
+    assert 0.0 < shown.blend < 1.0  # on its way over the gap to the first that could be made
 
 
 def test_without_a_free_slot_nothing_is_made_and_nothing_is_lost():
@@ -256,6 +261,89 @@ def test_a_scene_without_its_model_is_not_ready_and_the_others_go_on():
     room.clock.advance(10.0)
     room.fill()
     assert room.generation.ready(room.plan())
+
+
+def test_a_change_of_grid_moves_the_picture_no_more_than_time_does():
+    room = Room(rate=16)
+    room.fill()
+    room.clock.advance(0.25 / 16)
+
+    def picture():
+        (shown,) = room.generation.pictures(room.plan())
+        return shown.earlier + (shown.later - shown.earlier) * shown.blend
+
+    before = picture()
+    for rate in (64, 4, 16):
+        room.command(SetGrid(Grid(rate)))
+        room.generation.turn(room.clock.now())
+        assert np.allclose(picture(), before, atol=1e-6)
+
+
+def test_pictures_on_the_wall_stay_while_their_scene_has_no_newer_ones():
+    room = Room(TWO.replace("model: two", "model: gone"), now=1_000_005.0)
+    room.fill()
+    (shown,) = room.generation.pictures(room.plan())
+    asked = []
+    ring = room.rings[0]
+    turn = ring.turn
+    ring.turn = lambda keep_from: (asked.append(keep_from), turn(keep_from))
+    room.clock.advance(14.5)  # scene a is about to come again; its old pictures are still shown
+    room.fill()
+    assert max(asked) <= shown.since
+
+
+def test_a_ring_that_can_not_be_built_is_told_once_and_not_tried_every_frame():
+    room = Room()
+    tries = []
+
+    def no_memory(model, images):
+        tries.append(1)
+        raise MemoryError("no room for textures")
+
+    room.generation._make_ring = no_memory
+    for _ in range(50):
+        room.turn()
+    assert len(tries) == 1
+    assert room.health.report().last_error == "image: MemoryError: no room for textures"
+    room.generation._make_ring = room._ring
+    room.clock.advance(61.0)
+    room.fill()
+    assert room.generation.ready(room.plan())
+
+
+def test_an_image_that_can_not_be_moved_does_not_end_the_frame():
+    room = Room()
+    room.fill()
+
+    def broken(keep_from):
+        raise RuntimeError("lost context")
+
+    room.rings[0].turn = broken
+    room.turn()
+    assert room.generation.ready(room.plan())
+    assert room.health.report().last_error == "image: RuntimeError: lost context"
+
+
+def test_the_picture_thread_survives_whatever_a_step_raises():
+    room = Room()
+    room.turn()
+
+    def broken():
+        raise OSError("a slot that can't be lent")
+
+    room.rings[0].acquire = broken
+    assert room.generation.try_step(room.clock.now()) is False
+    assert room.health.report().images_failed == 1
+
+
+def test_short_turns_do_not_build_rings_again_and_again():
+    short = TWO.replace("for: 10 s", "for: 1 s").replace("crossfade: 2 s", "crossfade: 0 s")
+    room = Room(short)
+    for _ in range(4 * 16):
+        room.clock.advance(1 / 16)
+        room.fill()
+        room.generation.pictures(room.plan())
+    assert len(room.rings) == 2
 
 
 def test_a_slow_model_brings_a_coarser_grid():
