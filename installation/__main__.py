@@ -81,14 +81,14 @@ def check(
     shows: Annotated[list[Path], typer.Argument(metavar="SHOW...", help="Show files.")],
 ) -> None:
     """Read show files as `run` would, and tell every problem."""
-    from models.registry import ModelUnavailable, describe_model
+    from installation.model_shelf import require_models
+    from models.registry import ModelUnavailable
 
     good = True
     for path in shows:
         try:
             show = load_show(path)
-            for scene in show.scenes:
-                describe_model(scene.model, beside=path.parent)
+            require_models(show, path.parent)
         except (InvalidShow, ModelUnavailable) as problem:
             good = False
             _say(str(problem))
@@ -212,6 +212,8 @@ def _stopping() -> Iterator[threading.Event]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; problems a person can mend are told in words, without a traceback."""
+    from installation.model_shelf import NoPicture, NotEnoughMemory
+    from installation.page import PageUnavailable
     from installation.surface import SurfaceUnavailable
     from models.pickle_machine import SnapshotRefused
     from models.registry import ModelUnavailable
@@ -225,7 +227,10 @@ def main(arguments: list[str] | None = None) -> int:
         InvalidShow,
         BadArgument,
         ModelUnavailable,
+        NoPicture,
+        NotEnoughMemory,
         SurfaceUnavailable,
+        PageUnavailable,
         SnapshotRefused,
         OSError,
     )

@@ -22,14 +22,14 @@ from installation.frame_writer import FrameWriter
 from installation.governor import Governor, divisor_for
 from installation.health import Health
 from installation.memory import bytes_free
-from installation.model_shelf import Loaded, ModelShelf
+from installation.model_shelf import Loaded, ModelShelf, require_models
 from installation.offscreen import OffscreenSurface
 from installation.page import LivePage
 from installation.show import Show
 from installation.state import Grid, initial_state
 from installation.surface import Surface
 from models.image_model import ImageModel
-from models.registry import TESTCARD, describe_model, find_model, load_model, use_threads
+from models.registry import TESTCARD, find_model, load_model, use_threads
 
 STATUS_EVERY_S = 0.5
 HEADLESS_FPS = 30.0
@@ -78,7 +78,8 @@ def run_show(
     """Run a show until `stopped()`, its surface is closed or its seconds are over.
 
     Offscreen it is watched on a live page, whose address goes to `say`. Raises ModelUnavailable,
-    SurfaceUnavailable or OSError before the first frame only.
+    NotEnoughMemory, SurfaceUnavailable, PageUnavailable, NoPicture or OSError before the first
+    frame only.
     """
     clock = SystemClock()
     with ExitStack() as parts:
@@ -130,12 +131,6 @@ def rendered(show: Show, beside: Path, options: RenderOptions) -> Iterator[Frame
     finally:
         evening.close()
         surface.close()
-
-
-def require_models(show: Show, beside: Path) -> None:
-    """Raise ModelUnavailable if a model's file is missing: before opening, any doubt is fatal."""
-    for scene in show.scenes:
-        describe_model(scene.model, beside=beside)
 
 
 def threads_beside(surface: Surface) -> int:

@@ -15,7 +15,7 @@ from installation.generation import HORIZON_S, Generation, PictureThread, Shown
 from installation.governor import Governor
 from installation.health import Health
 from installation.hold import Hold
-from installation.model_shelf import ModelShelf
+from installation.model_shelf import ModelShelf, NoPicture
 from installation.renderer import LayerPictures, Renderer
 from installation.show import Show
 from installation.state import Command, Grid, SetGrid, State, apply, initial_state
@@ -24,6 +24,7 @@ from installation.upload import Ring, choose_route
 from models.image_model import ImageModel
 
 GOVERN_EVERY_S = 1.0
+LAST_IMAGE_S = 30.0  # a large model on a processor takes its time
 
 log = logging.getLogger("wanderer")
 
@@ -102,6 +103,18 @@ class Evening:
         tick = self.state.grid.tick(now)
         self.generation.make(tick)
         self.generation.make(tick + 1)
+
+    def require_picture(self, now: float) -> None:
+        """`make_ready`, and raise NoPicture if there is nothing to show then."""
+        self.make_ready(now)
+        for channel_plan in plan(self.show, self.state, now):
+            if not self.generation.ready(channel_plan):
+                top = channel_plan.layers[-1]
+                reason = self.health.report().last_error or "its model is not there"
+                raise NoPicture(
+                    f"scene {top.scene!r}: no picture from model {top.model!r} ({reason}); "
+                    "mend it, or let the show begin with another scene"
+                )
 
     def facts(self, plans: Sequence[FramePlan]) -> Facts:
         """What to say about the frame drawn from these plans."""
@@ -218,24 +231,34 @@ def play(
     """Show frames until the surface is closed, `stopped()`, or `seconds` are over.
 
     `shown` gets the plans of every displayed frame. A frame that fails is logged and counted, and
-    the next one is tried: the wall is never given up.
+    the next one is tried: the wall is never given up. Raises NoPicture before the first frame only.
     """
     thread = PictureThread(evening.generation, clock.now)
     ends_s = None if seconds is None else clock.monotonic() + seconds
-    evening.make_ready(_moment(clock, pace))
+    evening.require_picture(_moment(clock, pace))
     thread.start()
     try:
-        while surface.poll() and not stopped():
-            if ends_s is not None and clock.monotonic() >= ends_s:
+        while _is_open(evening, surface) and not stopped():
+            began_s = clock.monotonic()
+            if ends_s is not None and began_s >= ends_s:
                 break
             now = _moment(clock, pace)
             with evening.health.guard("frame"):
                 plans = evening.frame(now)
                 if shown is not None:
                     shown(plans)
-            _wait(clock, pace, drawn=now)
+            _wait(clock, pace, drawn=now, began_s=began_s)
     finally:
-        thread.stop()
+        if not thread.stop():
+            log.info("waiting for the image being made")  # into memory that is given back next
+            thread.stop(LAST_IMAGE_S)
+
+
+def _is_open(evening: Evening, surface: Surface) -> bool:
+    """Whether nobody has closed the surface; trouble with its events closes nothing."""
+    with evening.health.guard("frame"):
+        return surface.poll()
+    return True
 
 
 def _moment(clock: Clock, pace: Pace) -> float:
@@ -250,9 +273,15 @@ def _moment(clock: Clock, pace: Pace) -> float:
     return grid.time(grid.tick(now + 0.5 / float(pace.display_hz)))
 
 
-def _wait(clock: Clock, pace: Pace, drawn: float) -> None:
-    """Wait for the frame after the one of `drawn`; not at all if its time has come."""
-    if not pace.by_display:
-        grid = Grid(pace.display_hz)
-        left_s = grid.time(grid.tick(drawn) + 1) - clock.now()
-        clock.sleep_until(clock.monotonic() + left_s)
+def _wait(clock: Clock, pace: Pace, drawn: float, began_s: float) -> None:
+    """Wait for the frame after the one of `drawn`; not at all if its time has come.
+
+    Where the display sets the pace it has waited already, unless the frame failed or nobody looks
+    (a monitor asleep): then for half a period, since a loop without a wait takes a whole core.
+    """
+    if pace.by_display:
+        clock.sleep_until(began_s + 0.5 / float(pace.display_hz))
+        return
+    grid = Grid(pace.display_hz)
+    left_s = grid.time(grid.tick(drawn) + 1) - clock.now()
+    clock.sleep_until(clock.monotonic() + left_s)

@@ -106,7 +106,10 @@ class Mapper:
         return found
 
     def _map(self, point: Point, psi: float) -> Any:  # noqa: ANN401
-        return self._model.map(point_vector(point, self._model.z_dim)[None], psi=psi)[0]
+        z = point_vector(point, self._model.z_dim)[
+            None
+        ].copy()  # torch wants memory it may write to
+        return self._model.map(z, psi=psi)[0]
 
     def _written_out(self, point: Point, psi: float) -> Any:  # noqa: ANN401
         mean = self._map(Seed(0), 0.0)  # psi 0 is the mean whatever the seed

@@ -8,11 +8,15 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+from installation.latent import Given
+from installation.show import Show
 from models.image_model import ImageModel
+from models.registry import ModelUnavailable, describe_model
 
 TRIALS = 9  # batches a model is timed by, where they fit into half a second
 TRIALS_S = 0.5
@@ -21,8 +25,30 @@ RETRY_S = 60.0  # a missing file may be copied into place while the show runs
 log = logging.getLogger(__name__)
 
 
+class NoPicture(Exception):
+    """A show's first picture could not be made: a reason not to open."""
+
+
 class NotEnoughMemory(Exception):
     """A model would not fit into the memory that is free."""
+
+
+def require_models(show: Show, beside: Path) -> None:
+    """Raise ModelUnavailable if a model is missing or a scene's waypoints don't fit its model.
+
+    Before opening, any doubt is fatal. Only cards are read; `beside` is the show's folder.
+    """
+    for scene in show.scenes:
+        card = describe_model(scene.model, beside=beside)
+        expected = card.w_dim if scene.walk.space == "w" else card.z_dim
+        for point in scene.walk.waypoints:
+            if isinstance(point, Given) and len(point.values) != expected:
+                raise ModelUnavailable(
+                    f"scene {scene.name!r}",
+                    f"a waypoint of {len(point.values)} numbers",
+                    f"{expected}, as model {scene.model!r} has in space {scene.walk.space}",
+                    "write that many numbers, or a seed",
+                )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from installation.app import RenderOptions, RunOptions, rendered, require_models, run_show
+from installation.app import RenderOptions, RunOptions, rendered, run_show
+from installation.model_shelf import require_models
 from installation.show import parse_show
 from models.registry import ModelUnavailable
 
@@ -51,6 +52,18 @@ def test_a_rendered_frame_has_the_size_asked_for():
 def test_a_missing_model_stops_a_show_before_it_opens():
     show = parse_show(WALK.replace("testcard", "nobody"), "walk.yaml")
     with pytest.raises(ModelUnavailable, match=r"nobody: no such model"):
+        require_models(show, Path.cwd())
+
+
+def test_waypoints_that_do_not_fit_the_model_stop_a_show_before_it_opens():
+    show = parse_show(
+        "title: Short\nscenes:\n"
+        "  - {name: a, model: testcard, walk: {kind: loop, waypoints: [[1, 2, 3], [4, 5, 6]]}}\n",
+        "short.yaml",
+    )
+    with pytest.raises(
+        ModelUnavailable, match=r"scene 'a': a waypoint of 3 numbers; expected 16, as model"
+    ):
         require_models(show, Path.cwd())
 
 

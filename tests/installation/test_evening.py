@@ -7,7 +7,7 @@ import pytest
 from installation.clock import ManualClock
 from installation.evening import Evening, Pace, pace_of, play
 from installation.health import Health
-from installation.model_shelf import ModelShelf
+from installation.model_shelf import ModelShelf, NoPicture
 from installation.offscreen import OffscreenSurface
 from installation.show import parse_show
 from installation.state import Grid, SetBlackout, SetGrid, SetSpeed
@@ -158,6 +158,55 @@ def test_a_frame_that_fails_is_counted_and_the_next_one_is_shown(stage):
     report = room.evening.health.report()
     assert report.frames_failed == 1
     assert report.frames_shown == 5
+
+
+def test_a_show_that_can_not_make_its_first_picture_does_not_open(stage):
+    class Broken(TestCard):
+        def synthesize(self, ws, out=None):
+            if out is not None:  # warming up still works
+                raise RuntimeError("no paint")
+            return super().synthesize(ws)
+
+    room = stage()
+    room.shelf._load = lambda name: Broken()
+    room.shelf.fetch("here")
+    pace = Pace(Fraction(16), by_display=False)
+    with pytest.raises(NoPicture, match=r"scene 'a': no picture from model 'here' .*no paint"):
+        play(room.evening, room.surface, room.clock, pace, stopped=lambda: True)
+
+
+def test_trouble_with_a_surfaces_events_does_not_end_the_show(stage):
+    room = stage()
+    room.shelf.fetch("here")
+    shown, polls = [], []
+
+    class Nervous:
+        def poll(self):
+            polls.append(1)
+            if len(polls) == 2:
+                raise OSError("connection to the display broken")
+            return True
+
+    pace = Pace(Fraction(16), by_display=False)
+    play(
+        room.evening,
+        Nervous(),
+        room.clock,
+        pace,
+        stopped=lambda: len(shown) == 3,
+        shown=shown.append,
+    )
+    assert len(shown) == 3
+
+
+def test_a_display_that_does_not_wait_does_not_make_the_loop_spin(stage):
+    room = stage()
+    room.shelf.fetch("here")
+    shown = []
+    pace = Pace(Fraction(16), by_display=True)
+    stopped = lambda: len(shown) == 32  # noqa: E731
+    play(room.evening, room.surface, room.clock, pace, stopped=stopped, shown=shown.append)
+    assert room.clock.monotonic() == pytest.approx(1.0, abs=0.05)
 
 
 def test_frames_stand_on_the_grid_of_the_display_rate(stage):

@@ -12,6 +12,7 @@ from installation.latent import Drawn, Given, Latent, Seed
 from installation.model_shelf import ModelShelf
 from installation.show import parse_show
 from installation.state import Grid, SetGrid, SetSpeed, apply, initial_state
+from models.registry import load_model
 from models.testcard import TestCard
 
 ONE = """
@@ -408,3 +409,12 @@ def test_a_written_out_point_in_w_is_not_mapped():
     assert np.allclose(ws, np.broadcast_to(np.float32(values), ws.shape), atol=1e-6)
     mean = Mapper(model).ws([Latent("w", Given(values), Given(values), 0.5, 0.0)])
     assert np.allclose(mean, model.map(np.zeros((1, model.z_dim), np.float32), psi=0.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_walks_in_both_spaces_draw_with_a_network(space):
+    model = load_model("figures-64", device="cpu")
+    mapper = Mapper(model)
+    ends = [model.synthesize(mapper.ws([Latent(space, Seed(1), Drawn(1, 2), w)])) for w in (0, 1)]
+    middle = model.synthesize(mapper.ws([Latent(space, Seed(1), Drawn(1, 2), 0.5)]))
+    assert all(float(abs(middle - end).max()) > 0.01 for end in ends)
