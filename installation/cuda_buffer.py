@@ -110,8 +110,13 @@ class CudaBuffer:
         self._call("cudaStreamWaitEvent", worker_stream, self._mapped, 0)
 
     def mark_written(self, worker_stream: int) -> None:
-        """Note the place in the worker's stream where the image is complete."""
+        """Note the place in the worker's stream where the image is complete, and wait for it.
+
+        Only the worker waits. If it went on, it would measure launches in place of images and
+        queue several, and OpenGL would wait for them all: a slow model would slow the display.
+        """
         self._call("cudaEventRecord", self._written, worker_stream)
+        self._call("cudaEventSynchronize", self._written)
 
     def unmap(self) -> None:
         """Hand the buffer back to OpenGL once the image is complete."""

@@ -95,6 +95,10 @@ class FakeCudart:
         self.seen.setdefault(stream, []).append(("recorded", event))
         return ()
 
+    def _cudaEventSynchronize(self, event):
+        assert event in self.recorded, "waited for an event that nobody recorded"
+        return ()
+
     def _cudaStreamWaitEvent(self, stream, event, flags):
         assert event in self.live
         assert flags == 0
@@ -215,7 +219,8 @@ def test_images_travel_in_the_order_that_cuda_demands(ctx, cudart):
     assert tail == [
         "StreamWaitEvent",  # the worker, for OpenGL
         "publish",
-        "EventRecord",      # the worker is done
+        "EventRecord",      # the image is queued …
+        "EventSynchronize", # … and made: the worker waits, nobody else
         "StreamWaitEvent",  # OpenGL, for the worker
         "UnmapResources",
         "MapResources",     # again, after the texture was written
