@@ -7,24 +7,15 @@ frame and never waits for this one.
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from installation.frame_plan import FramePlan, Layer, keys_at, models_within
 from installation.governor import Governor
-from installation.latent import (
-    Given,
-    Latent,
-    Point,
-    Seed,
-    latent_vector,
-    point_vector,
-    weighted_points,
-)
+from installation.latent import Latent
+from installation.mapper import Mapper
 from installation.model_shelf import ModelShelf
 from installation.scheduler import scenes_within
 from installation.show import Show
@@ -35,7 +26,6 @@ from models.image_model import ImageModel
 AHEAD = 3  # ticks made beyond the present one: covers one slow image at the finest grid
 LEAD_S = 2.0  # a scene's ring is made this long before its first picture is due
 HORIZON_S = 120.0  # a scene's model is loaded this long before
-REMEMBERED = 32  # mapped points of a walk in w: eight legs of a spline on each of two channels
 RETRY_S = 60.0  # a ring that could not be built is tried again after this
 LINGER = 64  # made images remembered for each ring, so that none is made twice
 
@@ -73,50 +63,6 @@ class Shown:
 def stamp(tick: int, rate_hz: Fraction) -> int:
     """The time of a tick in whole microseconds: one number for it on every grid."""
     return tick * 1_000_000 * rate_hz.denominator // rate_hz.numerator
-
-
-class Mapper:
-    """The w of a model for latents; remembers the mapped end points of legs in w."""
-
-    def __init__(self, model: ImageModel) -> None:
-        self._model = model
-        self._mapped: dict[tuple[Point, float], Any] = {}
-
-    def ws(self, latents: Sequence[Latent]) -> Any:  # noqa: ANN401  the model's own arrays
-        """[N, num_ws, w_dim] for N latents of one scene (they share space and psi)."""
-        if latents[0].space == "z":
-            z = np.stack([latent_vector(latent, self._model.z_dim) for latent in latents])
-            return self._model.map(z, psi=latents[0].psi)
-        z = np.zeros((len(latents), self._model.z_dim), np.float32)
-        ws = self._model.map(z, psi=latents[0].psi) * 1.0  # ours to write to: torch guards its own
-        for row, latent in enumerate(latents):
-            points = weighted_points(latent)
-            ws[row] = sum(self._w(point, latent.psi) * weight for point, weight in points)
-        return ws
-
-    def _w(self, point: Point, psi: float) -> Any:  # noqa: ANN401
-        found = self._mapped.get((point, psi))
-        if found is None:
-            while len(self._mapped) >= REMEMBERED:
-                del self._mapped[next(iter(self._mapped))]
-            found = (
-                self._written_out(point, psi) if isinstance(point, Given) else self._map(point, psi)
-            )
-            self._mapped[point, psi] = found
-        return found
-
-    def _map(self, point: Point, psi: float) -> Any:  # noqa: ANN401
-        z = point_vector(point, self._model.z_dim)[
-            None
-        ].copy()  # torch wants memory it may write to
-        return self._model.map(z, psi=psi)[0]
-
-    def _written_out(self, point: Point, psi: float) -> Any:  # noqa: ANN401
-        mean = self._map(Seed(0), 0.0)  # psi 0 is the mean whatever the seed
-        ws = mean * 1.0
-        for place, value in enumerate(point_vector(point, self._model.w_dim)):
-            ws[:, place] = float(value)  # one by one: the array may be numpy's or a GPU's
-        return mean + (ws - mean) * psi
 
 
 @dataclass
